@@ -1,0 +1,123 @@
+"""What a method is, how the registered ones are found, and the only context it gets."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, TypeVar
+
+import numpy as np
+
+from errata.core.columns import Level
+from errata.core.dataset import Dataset
+from errata.core.errors import UsageError, nearest
+from errata.core.model import Model
+
+__all__ = ["Job", "MethodInfo", "find_methods", "info", "load_method", "method", "options"]
+
+FAMILIES = ("discover", "challenge", "explain", "repair", "guard")
+
+C = TypeVar("C", bound=type)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodInfo:
+    """What is known of a method without running it: its name, family, needs and source paper."""
+
+    name: str
+    family: str
+    needs: frozenset[str]
+    cite: str | None
+
+
+def method(*, needs: set[str] | None = None, cite: str | None = None) -> Callable[[C], C]:
+    """Mark a dataclass as a method. Its place in the tree, `methods/<family>/<name>.py`, names it.
+
+    needs  columns and capabilities it cannot do without: "label", "scores", "classification", "gradients", ...
+    cite   authors and venue, where there is a paper
+    """
+
+    def mark(cls: C) -> C:
+        family, name = cls.__module__.rsplit(".", 2)[-2:]
+        cls.__errata__ = MethodInfo(name=name, family=family, needs=frozenset(needs or ()), cite=cite)  # type: ignore[attr-defined]
+        return cls
+
+    return mark
+
+
+def info(method: object) -> MethodInfo:
+    """The registration of a method or of its class."""
+    found = getattr(method, "__errata__", None)
+    if not isinstance(found, MethodInfo):
+        raise UsageError(f"`{method!r}` is not a method.", hint="decorate its dataclass with `errata.method`.")
+    return found
+
+
+def options(method: object) -> dict[str, Level | None]:
+    """The hyper-parameters of a method as plain values."""
+    return {item.name: getattr(method, item.name) for item in fields(method)}  # type: ignore[arg-type]
+
+
+@cache
+def find_methods() -> Mapping[str, str]:
+    """Name to module path of every method, ours and those of installed entry points; nothing is imported."""
+    import errata.methods as ours
+
+    found: dict[str, str] = {}
+    for family in FAMILIES:
+        for folder in ours.__path__:
+            for module in pkgutil.iter_modules([f"{folder}/{family}"]):
+                if not module.name.startswith("_"):
+                    found[module.name] = f"errata.methods.{family}.{module.name}"
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group="errata.methods"):
+        found.setdefault(point.name, point.value)
+    return found
+
+
+def load_method(name: str) -> type[Any]:
+    """The class of a method by its name; raises UsageError that offers the nearest names."""
+    known = find_methods()
+    if name not in known:
+        raise UsageError(f"There is no method `{name}`.", hint=nearest(name, known))
+    path, _, attribute = known[name].partition(":")
+    module = importlib.import_module(path)
+    if attribute:
+        return getattr(module, attribute)  # type: ignore[no-any-return]
+    for value in vars(module).values():
+        if isinstance(value, type) and value.__module__ == path and hasattr(value, "__errata__"):
+            return value
+    raise UsageError(f"The module of method `{name}` holds no class marked with `@method`.")
+
+
+def _quiet(done: float, words: str) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The only context that a method gets.
+
+    rng       the only source of randomness
+    model     the connected model, None for predictions-only data
+    dataset   the data, None where the method may not read it
+    progress  call with a share in [0, 1] and a word on what is being done
+    budget    seconds that the method may take, None for no limit
+    """
+
+    rng: np.random.Generator
+    model: Model | None = None
+    dataset: Dataset | None = None
+    progress: Callable[[float, str], None] = _quiet
+    budget: float | None = None
+    cache: dict[tuple[str, ...], Any] = field(default_factory=dict)
+
+    def cached(self, name: str, build: Callable[[], Any]) -> Any:
+        """What `build` gives, computed once per run under `name`; the only cache a method sees."""
+        if (name,) not in self.cache:
+            self.cache[name,] = build()
+        return self.cache[name,]

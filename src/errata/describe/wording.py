@@ -1,0 +1,393 @@
+"""A rule in words: what a person would call the rows that belong to it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeGuard
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from errata.core.atoms import And, Atom, Compare, Missing, Not, OneOf, Or, Present, Test, Value
+from errata.core.columns import Column, Level
+from errata.core.evaluation import CONFIRM, EXPLORE, Evaluation, View
+from errata.core.rules import Where
+from errata.core.slices import Rule
+from errata.describe.cuts import Gap, gap, moment_bound, moment_phrase, moment_text, number_bound, number_text, span
+from errata.describe.numbers import listed
+
+if TYPE_CHECKING:
+    from errata.ops.measure.attribute import Attribute
+
+__all__ = ["Memory", "Subject", "Wording", "capitalised", "level_text", "memory"]
+
+MOST_LEVELS = 6
+MOST_LEVEL_CHARACTERS = 60
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "RLE", "RLO"})
+_NEGATED = {"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """Whom a rule speaks of.
+
+    noun    the rows before anything is asked of the inputs: "rows", "images", "8s", "rows labelled malignant"
+    single  the one class that the rule asks for, None without one
+    others  the rest of those rows: "other 8s", "the other rows labelled malignant"; None where no class is asked for
+    """
+
+    noun: str
+    single: Level | None = None
+    others: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """What the words of one evaluation rest on, kept because a run describes a hundred findings.
+
+    explore  the view by which cuts are rounded
+    confirm  the view that numbers are about, and its row arrays
+    phrases  what was worded before
+    """
+
+    explore: Evaluation
+    confirm: Evaluation
+    view: View
+    phrases: dict[tuple[Test, ...], str] = field(default_factory=dict)
+
+
+_MEMORIES: WeakKeyDictionary[Evaluation, Memory] = WeakKeyDictionary()
+
+
+def memory(evaluation: Evaluation) -> Memory:
+    """What is remembered of an evaluation; forgotten with it."""
+    if evaluation not in _MEMORIES:
+        confirm = evaluation.part(CONFIRM)
+        _MEMORIES[evaluation] = Memory(explore=evaluation.part(EXPLORE), confirm=confirm, view=confirm.view())
+    return _MEMORIES[evaluation]
+
+
+def level_text(level: Level, *, quoted: bool | None = None) -> str:
+    """A category or class name for people: in quotes where it could be misread, never with hidden characters."""
+    if isinstance(level, bool):
+        return "true" if level else "false"
+    if isinstance(level, int | float):
+        return number_text(float(level), year=True)
+    clean = "".join("�" if unicodedata.category(one) in _UNPRINTABLE else one for one in level)
+    if len(clean) > MOST_LEVEL_CHARACTERS:
+        clean = clean[: MOST_LEVEL_CHARACTERS - 1] + "…"
+    ambiguous = not clean.strip() or clean != clean.strip() or "," in clean or ":" in clean or '"' in clean
+    ambiguous |= f" {clean} ".lower().find(" and ") >= 0 or f" {clean} ".lower().find(" or ") >= 0
+    if any(unicodedata.bidirectional(one) in _RIGHT_TO_LEFT for one in clean):
+        # Isolated, so that an Arabic name does not reorder the words and numbers around it.
+        clean = f"\u2068{clean}\u2069"
+    return f"“{clean}”" if (ambiguous if quoted is None else quoted) else clean
+
+
+def capitalised(text: str) -> str:
+    """A sentence with its first letter large."""
+    return text[:1].upper() + text[1:]
+
+
+def _shown_name(name: str) -> str:
+    clean = "".join("�" if unicodedata.category(one) in _UNPRINTABLE else one for one in name)
+    clean = clean if len(clean) <= MOST_LEVEL_CHARACTERS else clean[: MOST_LEVEL_CHARACTERS - 1] + "…"
+    return clean.replace("_", " ").strip() or "“”"
+
+
+class Wording:
+    """Puts rules into words for one evaluation; keeps what it worded, because rules share their parts.
+
+    Without an evaluation (a run opened without its rows) names and cuts are said as the rule has them.
+    """
+
+    def __init__(self, evaluation: Evaluation | None) -> None:
+        self._evaluation = evaluation
+        self._memory = None if evaluation is None else memory(evaluation)
+        self._phrases: dict[tuple[Test, ...], str] = {} if self._memory is None else self._memory.phrases
+
+    @property
+    def unit_noun(self) -> str:
+        """What one row is, in the plural."""
+        image = self._evaluation is not None and self._evaluation.dataset.modality == "image"
+        return "images" if image else "rows"
+
+    def title(self, rule: Rule) -> str:
+        """The rule alone: "city is cairo and age over 60", "8s with strokes thicker than 2.1 pixels"."""
+        if not isinstance(rule, Where):
+            return rule.text
+        terms = rule.test.terms if isinstance(rule.test, And) else (rule.test,)
+        subject = self.subject(rule)
+        noun = subject.noun
+        rest = [term for term in terms if not self._names_class(term)]
+        pictured = [term for term in rest if self._pictures(term)]
+        plain = self._conjunction([term for term in rest if not self._pictures(term)])
+        if pictured:
+            noun = "images" if noun == "rows" else noun
+            words = f"{noun} {self._conjunction(pictured)}"
+            return capitalised(f"{words}, where {plain}" if plain else words)
+        if not plain:
+            return capitalised(noun)
+        return plain if noun == self.unit_noun else f"Among {noun}, {plain}"
+
+    def subject(self, rule: Rule) -> Subject:
+        """Whom the rule speaks of: what it asks of the label."""
+        terms = () if not isinstance(rule, Where) else rule.test.terms if isinstance(rule.test, And) else (rule.test,)
+        named = [term for term in terms if self._names_class(term)]
+        if not named:
+            return Subject(noun=self.unit_noun)
+        if len(named) == 1 and isinstance(named[0], Compare | OneOf):
+            return self._labelled(named[0])
+        tests = " and ".join(self._negated_label(term) for term in named)
+        return Subject(noun=f"{self.unit_noun} {tests}")
+
+    def _labelled(self, term: Compare | OneOf) -> Subject:
+        values = (term.value,) if isinstance(term, Compare) else term.values
+        if isinstance(term, Compare) and term.op == "!=":
+            return Subject(noun=f"{self.unit_noun} {self._negated_label(term)}")
+        names = [level_text(_plain(value)) for value in values]
+        short = self.unit_noun == "images" and all(len(name) <= 2 and name.isalnum() for name in names)
+        single = _plain(values[0]) if len(values) == 1 else None
+        if short:
+            noun = listed([f"{name}s" for name in names], last="or", most=MOST_LEVELS)
+            return Subject(noun=noun, single=single, others=f"other {noun}" if single is not None else None)
+        noun = f"{self.unit_noun} labelled {listed(names, last='or', most=MOST_LEVELS)}"
+        return Subject(noun=noun, single=single, others=f"the other {noun}" if single is not None else None)
+
+    def _negated_label(self, term: Test) -> str:
+        values = _excluded(term)
+        if values is None:
+            return f"for which {self.phrase(term)}"
+        return f"not labelled {listed([level_text(_plain(value)) for value in values], last='or', most=MOST_LEVELS)}"
+
+    def _names_class(self, term: Test) -> bool:
+        evaluation = self._evaluation
+        if evaluation is None or evaluation.task != "classification" or evaluation.dataset.label is None:
+            return False
+        inner = term.term if isinstance(term, Not) else term
+        if isinstance(inner, Compare) and inner.op not in ("=", "!="):
+            return False
+        return isinstance(inner, Compare | OneOf) and inner.column == evaluation.dataset.label
+
+    def _pictures(self, term: Test) -> bool:
+        return isinstance(term, Compare | OneOf) and _attribute(term.column) is not None
+
+    def phrase(self, test: Test) -> str:
+        """A test in words, without its subject."""
+        return self._conjunction(test.terms if isinstance(test, And) else (test,))
+
+    def _conjunction(self, terms: Sequence[Test]) -> str:
+        parts: list[str] = []
+        done: set[int] = set()
+        for index, term in enumerate(terms):
+            if index in done:
+                continue
+            same = [index]
+            if isinstance(term, Compare) and term.op not in ("=", "!="):
+                same += [
+                    later
+                    for later, other in enumerate(terms)
+                    if later > index and isinstance(other, Compare) and other.column == term.column
+                    and other.op not in ("=", "!=")
+                ]  # fmt: skip
+            done.update(same)
+            parts.append(self._remembered(tuple(terms[at] for at in same)))
+        if len(parts) > 1:
+            parts = [f"({part})" if _has_or(part) else part for part in parts]
+        # Three and more are set apart by commas, so that "a or b" inside one of them cannot be misread.
+        return " and ".join(parts) if len(parts) < 3 else listed(parts)
+
+    def _remembered(self, terms: tuple[Test, ...]) -> str:
+        phrases = self._phrases
+        if terms not in phrases:
+            phrases[terms] = self._one(terms)
+        return phrases[terms]
+
+    def _one(self, terms: tuple[Test, ...]) -> str:
+        term = terms[0]
+        if isinstance(term, And):
+            return self._conjunction(term.terms)
+        if isinstance(term, Or):
+            return self._either(term)
+        if isinstance(term, Not):
+            return self._negation(term.term)
+        if isinstance(term, Compare) and term.op not in ("=", "!="):
+            return self._cuts([cut for cut in terms if isinstance(cut, Compare)])
+        assert isinstance(term, Compare | OneOf | Missing | Present)
+        return self._atom(term)
+
+    def _either(self, test: Or) -> str:
+        columns = {term.column for term in test.terms if isinstance(term, Compare | OneOf | Missing)}
+        missing = [term for term in test.terms if isinstance(term, Missing)]
+        rest = tuple(term for term in test.terms if not isinstance(term, Missing))
+        plain = all(isinstance(term, Compare | OneOf | Missing) for term in test.terms)
+        if plain and len(columns) == 1 and missing and rest:
+            return f"{' or '.join(self._remembered((term,)) for term in rest)}, or missing"
+        parts = [self._remembered((term,)) for term in test.terms]
+        return "either " + " or ".join(
+            f"({part})" if isinstance(term, And) else part for part, term in zip(parts, test.terms, strict=True)
+        )
+
+    def _negation(self, test: Test) -> str:
+        if isinstance(test, Compare) and test.op in _NEGATED:
+            turned = Compare(test.column, _NEGATED[test.op], test.value)  # type: ignore[arg-type]
+            return self._remembered((turned,)) + self._or_missing(test.column)
+        if isinstance(test, OneOf):
+            return self._not_among(test.column, test.values) + self._or_missing(test.column)
+        return f"not ({self.phrase(test)})"
+
+    def _or_missing(self, column: str) -> str:
+        """`not` keeps rows whose value is missing; said only where there are any."""
+        found = self._column(column)
+        return ", or missing" if found is None or bool(found.missing().any()) else ""
+
+    def _atom(self, term: Atom) -> str:
+        name, attribute = self._name(term.column), _attribute(term.column)
+        if isinstance(term, Missing):
+            return f"whose {name} cannot be measured" if attribute else f"{name} is missing"
+        if isinstance(term, Present):
+            return f"whose {name} can be measured" if attribute else f"{name} is not missing"
+        if isinstance(term, OneOf):
+            texts = listed([self._value(value) for value in term.values], last="or", most=MOST_LEVELS)
+            return f"{attribute.high} {texts}" if _names_colour(attribute) else self._is(term.column, texts)
+        if term.op == "!=":
+            return self._not_among(term.column, (term.value,))
+        if _names_colour(attribute):
+            return f"{attribute.high} {self._value(term.value)}"
+        return self._is(term.column, self._value(term.value) + self._unit(term.column))
+
+    def _is(self, column: str, words: str) -> str:
+        attribute = _attribute(column)
+        return f"with a {attribute.noun} of {words}" if attribute else f"{self._name(column)} is {words}"
+
+    def _not_among(self, column: str, values: Sequence[Value]) -> str:
+        texts = listed([self._value(value) for value in values], last="or", most=MOST_LEVELS)
+        attribute = _attribute(column)
+        if _names_colour(attribute):
+            return f"not {attribute.high} {texts}"
+        return f"whose {attribute.noun} is not {texts}" if attribute else f"{self._name(column)} is not {texts}"
+
+    def _cuts(self, cuts: Sequence[Compare]) -> str:
+        """The bounds that a conjunction sets one column: one side, or a range."""
+        column = cuts[0].column
+        lowers = [cut for cut in cuts if cut.op in (">", ">=")]
+        uppers = [cut for cut in cuts if cut.op in ("<", "<=")]
+        if any(isinstance(cut.value, datetime) for cut in cuts):
+            return f"{self._name(column)} {self._moments(lowers, uppers)}"
+        if any(isinstance(cut.value, str | bool) for cut in cuts):
+            return " and ".join(f"{self._name(column)} {cut.op} {level_text(_plain(cut.value))}" for cut in cuts)
+        lower = max(lowers, key=lambda cut: float(cut.value), default=None)  # type: ignore[arg-type]
+        upper = min(uppers, key=lambda cut: float(cut.value), default=None)  # type: ignore[arg-type]
+        return self._numbers(column, lower, upper)
+
+    def _numbers(self, column: str, lower: Compare | None, upper: Compare | None) -> str:
+        found = self._column(column)
+        attribute = _attribute(column)
+        whole = (found is not None and found.integer) or bool(attribute and attribute.whole)
+        year = self._name(column).lower().split()[-1:] == ["year"]
+        unit = self._unit(column)
+        ends = [(_cut(end), self._gap(column, end)) for end in (lower, upper) if end is not None]
+        if lower is not None and upper is not None:
+            words = span(ends[0], ends[1], whole=whole, year=year, unit=unit)
+            if attribute is not None:
+                return f"whose {attribute.noun} is {words.removeprefix('is ')}"
+            return f"{self._name(column)} {words}"
+        (cut, near), is_upper = ends[0], upper is not None
+        words = number_bound(cut, near, upper=is_upper, whole=whole, year=year, unit=unit)
+        if attribute is None:
+            return f"{self._name(column)} {words}"
+        if whole:
+            return f"whose {attribute.noun} is {words.removeprefix('is ')}"
+        value = words.removeprefix("over ").removeprefix("under ")
+        return f"{attribute.low if is_upper else attribute.high} {value}"
+
+    def _moments(self, lowers: Sequence[Compare], uppers: Sequence[Compare]) -> str:
+        starts = [self._moment(cut) for cut in lowers]
+        ends = [self._moment(cut) for cut in uppers]
+        return moment_phrase(max(starts, default=None), min(ends, default=None))
+
+    def _moment(self, cut: Compare) -> datetime:
+        assert isinstance(cut.value, datetime)
+        found = self._column(cut.column)
+        if found is None or found.kind != "datetime":
+            return cut.value
+        return moment_bound(found, cut.value, cut_below=cut.op in (">", "<="))
+
+    def _gap(self, name: str, cut: Compare) -> Gap:
+        found = self._column(name)
+        if found is None or found.kind != "number":
+            return Gap()
+        values = np.asarray(found.values[~found.missing()], dtype=np.float64)
+        return gap(values, _cut(cut), cut_below=cut.op in (">", "<="))
+
+    def _column(self, name: str) -> Column | None:
+        """The values of a column in the explore rows."""
+        if self._memory is None or name not in self._memory.explore.dataset.table:
+            return None
+        return self._memory.explore.column(name)
+
+    def _name(self, name: str) -> str:
+        attribute = _attribute(name)
+        if attribute:
+            return attribute.noun
+        label = None if self._evaluation is None else self._evaluation.dataset.label
+        found = None if self._evaluation is None or name not in self._evaluation.dataset.table else (
+            self._evaluation.dataset.table.column(name)
+        )  # fmt: skip
+        words = found.words if found is not None and found.words else _shown_name(name)
+        return f"true {words}" if name == label and label is not None else words
+
+    def _unit(self, name: str) -> str:
+        attribute = _attribute(name)
+        if attribute is not None:
+            unit: str | None = attribute.unit
+        else:
+            table = None if self._evaluation is None else self._evaluation.dataset.table
+            unit = table.column(name).unit if table is not None and name in table else None
+        if not unit:
+            return ""
+        return unit if unit in ("°", "′", "″") else f" {unit}"
+
+    def _value(self, value: Value) -> str:
+        return moment_text(value, whole=False) if isinstance(value, datetime) else level_text(value)
+
+
+def _has_or(part: str) -> bool:
+    """Whether a part would be misread beside an "and"."""
+    return part.endswith(", or missing") or part.startswith("either ")
+
+
+def _plain(value: Value) -> Level:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _cut(cut: Compare) -> float:
+    assert isinstance(cut.value, int | float)
+    return float(cut.value)
+
+
+def _excluded(term: Test) -> tuple[Value, ...] | None:
+    """The values that a test rules out, None where it is of another kind."""
+    if isinstance(term, Not):
+        term = term.term
+        return (term.value,) if isinstance(term, Compare) and term.op == "=" else (
+            term.values if isinstance(term, OneOf) else None
+        )  # fmt: skip
+    return (term.value,) if isinstance(term, Compare) and term.op == "!=" else None
+
+
+def _attribute(name: str) -> Attribute | None:
+    """The measured attribute of that name, None for any other column."""
+    if not name.startswith("image."):
+        return None
+    from errata.ops.measure.image import ATTRIBUTES
+
+    return ATTRIBUTES.get(name)
+
+
+def _names_colour(attribute: Attribute | None) -> TypeGuard[Attribute]:
+    return attribute is not None and attribute.kind == "category"

@@ -1,0 +1,294 @@
+"""The main verb: evaluate -> propose -> confirm -> describe -> explain, as one readable page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+
+from errata import __version__
+from errata.confirm import Confirmation, confirm
+from errata.core.columns import Level
+from errata.core.diagnosis import Diagnosis, RunRecord
+from errata.core.errors import UsageError, nearest
+from errata.core.evaluation import CONFIRM, EXPLORE, FOLDS, SEALED, Evaluation, Metric
+from errata.core.finding import Finding
+from errata.core.method import Job, info, load_method
+from errata.core.model import Model, Task
+from errata.datasets.roles import Roles
+from errata.describe import describe
+from errata.engine.propose import Proposals, propose
+from errata.evaluate import evaluate
+from errata.explain import error_tree, explain
+from errata.open import open_dataset, open_model
+from errata.store.ledger import Look, look_at
+
+__all__ = ["Proof", "Stopwatch", "diagnose", "judge", "plan"]
+
+Progress = Callable[[float, str], None]
+
+DISCOVER = ("error_tree", "slice_lattice", "confusion_cells")
+"""The methods that run when none are named; cheap ones first, so that a budget cuts the others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """How proposals are judged; see proof.md. Fields are the command line's flags."""
+
+    alpha: float = 0.05
+    proof: Literal["split"] = "split"
+    multiplicity: Literal["bh"] = "bh"
+    min_support: int | None = None
+    min_difference: float = 0.0
+    max_proposals: int = 100
+
+    def __post_init__(self) -> None:
+        if self.proof != "split":
+            raise UsageError(f"`proof` is `{self.proof}`, and this version knows `split` only.")
+        if self.multiplicity != "bh":
+            raise UsageError(f"`multiplicity` is `{self.multiplicity}`, and this version knows `bh` only.")
+
+
+class Stopwatch:
+    """Seconds spent in each part of a run."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._began = perf_counter()
+
+    def lap(self, part: str) -> None:
+        """Book the time since the last lap under `part`."""
+        now = perf_counter()
+        self.seconds[part] = round(self.seconds.get(part, 0.0) + now - self._began, 3)
+        self._began = now
+
+
+def diagnose(
+    first: Any,
+    second: Any = None,
+    *,
+    model: Any = None,
+    label: str | None = None,
+    prediction: str | None = None,
+    scores: str | None = None,
+    text: str | None = None,
+    image: str | None = None,
+    id: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    split: str | None = None,
+    ignore: Sequence[str] = (),
+    use: Sequence[str] = (),
+    task: Task | None = None,
+    metric: Metric | None = None,
+    positive: Level | None = None,
+    methods: Sequence[Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    out_of_fold: int | None = None,
+    trained_on: str | None = None,
+    seed: int = 0,
+    split_seed: int = 0,
+    alpha: float = 0.05,
+    shares: Sequence[float] | None = None,
+    proof: Literal["split"] = "split",
+    multiplicity: Literal["bh"] = "bh",
+    min_support: int | None = None,
+    min_difference: float = 0.0,
+    max_proposals: int = 100,
+    budget: float | None = None,
+    device: str | None = None,
+    allow_pickle: bool = False,
+    out: str | Path | None = None,
+    force: bool = False,
+    state: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Find the systematic errors of a model: which are confirmed on held-out rows, and which are not.
+
+    Call it as `diagnose(frame, label="y", prediction="yhat")` with predictions alone, as `diagnose(model, data)`, or as
+    `diagnose(evaluation)`. Data is a dataframe, a path, `(X, y)`, a mapping of arrays, or `sample:NAME`; a model is an
+    estimator, a function, a torch module, or a path. Keyword names are the words of the command line's flags.
+
+    out    folder of the run directory; nothing is written when None
+    state  folder of the ledger of looks; the user's state folder when None
+
+    Raises UsageError for data or options that cannot be used, CannotRunError when the model fails.
+    """
+    watch, report = Stopwatch(), progress or _quiet
+    how = Proof(
+        alpha=alpha, proof=proof, multiplicity=multiplicity, min_support=min_support, min_difference=min_difference,
+        max_proposals=max_proposals,
+    )  # fmt: skip
+    chosen = plan(methods, settings)
+    given, data = (first, second) if second is not None else (model, first)
+    if isinstance(data, Evaluation):
+        connected, evaluation = None, data
+    else:
+        roles = Roles(
+            label=label, prediction=prediction, scores=scores, text=text, image=image, id=id, group=group, time=time,
+            split=split, ignore=tuple(ignore), use=tuple(use), task=task,
+        )  # fmt: skip
+        dataset = open_dataset(data, roles=roles)
+        watch.lap("read")
+        connected = None if given is None else open_model(given, allow_pickle=allow_pickle, device=device)
+        evaluation = evaluate(
+            dataset, model=connected, use=use, task=task, metric=metric, positive=positive, out_of_fold=out_of_fold,
+            trained_on=trained_on, seed=seed, split_seed=split_seed, shares=shares,
+            folder=None if out is None else Path(out) / ".partial", progress=part(report, 0.0, 0.5),
+        )  # fmt: skip
+        watch.lap("evaluate")
+    diagnosis = judge(
+        evaluation, how, methods=chosen, model=connected, seed=seed, split_seed=split_seed, budget=budget,
+        state=None if state is None else Path(state), watch=watch, progress=part(report, 0.5, 0.95),
+    )  # fmt: skip
+    if out is not None:
+        diagnosis = replace(diagnosis, folder=diagnosis.save(out, force=force))
+    report(1.0, "done")
+    return diagnosis
+
+
+def judge(
+    evaluation: Evaluation,
+    how: Proof,
+    *,
+    methods: Sequence[Any],
+    model: Model | None = None,
+    seed: int = 0,
+    split_seed: int = 0,
+    budget: float | None = None,
+    state: Path | None = None,
+    watch: Stopwatch | None = None,
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Everything after the evaluation: propose on explore rows, confirm on held-out rows, put into words, explain."""
+    watch, report = watch or Stopwatch(), progress or _quiet
+    job = Job(
+        rng=np.random.default_rng(seed), model=model, dataset=evaluation.dataset, budget=budget,
+        progress=part(report, 0.0, 0.7),
+    )  # fmt: skip
+    proposals = propose(methods, evaluation, job)
+    watch.lap("propose")
+    report(0.7, "testing on held-out rows")
+    confirmation = confirm(
+        proposals.slices, evaluation, alpha=how.alpha, min_support=how.min_support,
+        min_difference=how.min_difference, max_proposals=how.max_proposals,
+    )  # fmt: skip
+    look = look_at(
+        evaluation.fingerprint, confirmation.tested_ids,
+        settings={"metric": evaluation.metric, "alpha": how.alpha, "multiplicity": how.multiplicity,
+                  "split_seed": split_seed}, state=state,
+    )  # fmt: skip
+    if not look.first:
+        confirmation = confirmation.as_seen()
+    watch.lap("confirm")
+    report(0.8, "describing and explaining")
+    findings = tuple(_told(finding, confirmation, evaluation, job) for finding in confirmation.findings)
+    tree = error_tree(evaluation, job)
+    watch.lap("explain")
+    run = _record(evaluation, how, proposals, confirmation, look, seed=seed, split_seed=split_seed, watch=watch)
+    return Diagnosis(
+        run=run, findings=findings, evaluation=evaluation, members=confirmation.members, evidence=tree
+    )
+
+
+def plan(methods: Sequence[Any] | None, settings: Mapping[str, Any] | None = None) -> list[Any]:
+    """The methods of a run: instances as given, names loaded, every discovering method when none are named.
+
+    `settings` are hyper-parameters by "method.option", such as {"error_tree.depth": 3}.
+    Raises UsageError for unknown names, options and values.
+    """
+    changes: dict[str, dict[str, Any]] = {}
+    for key, value in (settings or {}).items():
+        name, dot, option = key.partition(".")
+        if not dot:
+            raise UsageError(f"The setting `{key}` names no method.", hint="write METHOD.OPTION=VALUE.")
+        changes.setdefault(name, {})[option] = value
+    chosen = []
+    for method in DISCOVER if methods is None else methods:
+        name = method if isinstance(method, str) else info(method).name
+        mine = changes.pop(name, {})
+        chosen.append(_configured(method, mine))
+    for name in changes:
+        load_method(name)  # an unknown name gets its hint here
+        raise UsageError(f"`{name}` has settings but does not run.", hint=f"add it with methods=[..., '{name}'].")
+    return chosen
+
+
+def part(progress: Progress, start: float, stop: float) -> Progress:
+    """A progress report for one stretch of the whole."""
+    return lambda share, words: progress(start + share * (stop - start), words)
+
+
+def _told(finding: Finding, confirmation: Confirmation, evaluation: Evaluation, job: Job) -> Finding:
+    """A finding with its sentence and, where people will look at it, with its pictures."""
+    told = replace(finding, title=describe(finding, evaluation))
+    if finding.status not in ("confirmed", "seen"):
+        return told
+    shown = explain(told, evaluation, members=confirmation.members[finding.id], job=job)
+    return replace(told, evidence=(*told.evidence, *shown))
+
+
+def _configured(method: Any, changes: Mapping[str, Any]) -> Any:
+    cls = load_method(method) if isinstance(method, str) else None
+    if cls is None:
+        return replace(method, **changes) if changes else method
+    known = {item: None for item in cls.__dataclass_fields__}
+    for option in changes:
+        if option not in known:
+            raise UsageError(f"`{method}` has no option `{option}`.", hint=nearest(option, known))
+    return cls(**changes)
+
+
+def _record(
+    evaluation: Evaluation, how: Proof, proposals: Proposals, confirmation: Confirmation, look: Look, *,
+    seed: int, split_seed: int, watch: Stopwatch,
+) -> RunRecord:  # fmt: skip
+    """What the run says about itself."""
+    used = evaluation.take(evaluation.counted)
+    fold, loss = np.asarray(used.of(used.fold)), np.asarray(used.of(used.loss))
+    folds = {FOLDS[code]: fold == code for code in (EXPLORE, CONFIRM, SEALED)}
+    inside = fold >= 0
+    data = evaluation.dataset
+    model = evaluation.model
+    caveats = (*data.caveats, *evaluation.caveats, *confirmation.caveats)
+    return RunRecord(
+        errata=__version__, created=_now(), seed=seed, split_seed=split_seed, alpha=how.alpha,
+        proof=how.proof, multiplicity=how.multiplicity, looks=look.number,
+        model=None if model is None else {
+            "name": model.name, "kind": model.kind, "fingerprint": model.fingerprint, "classes": list(model.classes),
+        },
+        data={
+            "name": data.name, "modality": data.modality, "fingerprint": data.fingerprint, "origin": data.origin,
+            "evaluation": evaluation.fingerprint, "columns": len(data.table.names), "label": data.label,
+            "prediction": data.prediction, "group": data.group, "time": data.time,
+            "set_aside": [{"column": item.column, "why": item.why} for item in evaluation.set_aside],
+        },
+        task=evaluation.task, metric=evaluation.metric,
+        rows={name: int(rows.sum()) for name, rows in folds.items()},
+        errors={name: _total(loss[rows], evaluation) for name, rows in folds.items()},
+        predictions=evaluation.predictions,
+        error_rate=float(loss[inside].mean()) if inside.any() else None,
+        tested=confirmation.tested, families=confirmation.families, detectable=confirmation.detectable,
+        methods=proposals.records, timings=dict(watch.seconds), caveats=tuple(dict.fromkeys(caveats)),
+        settings={"min_support": how.min_support, "min_difference": how.min_difference,
+                  "max_proposals": how.max_proposals},
+    )  # fmt: skip
+
+
+def _total(loss: np.ndarray[Any, Any], evaluation: Evaluation) -> float:
+    """Errors of a fold: a whole number of wrong rows, or the sum of losses."""
+    total = float(loss.sum())
+    return int(total) if evaluation.binary_loss else total
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _quiet(share: float, words: str) -> None:
+    """Progress that nobody watches."""

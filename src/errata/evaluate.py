@@ -1,0 +1,200 @@
+"""What a model said of every example, as one immutable Evaluation: where data, model, metric and folds meet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from errata.core.columns import Column, Level
+from errata.core.dataset import Dataset, SetAside
+from errata.core.errors import UsageError, nearest
+from errata.core.evaluation import EXPLORE, LEFT_OUT, Evaluation, Metric, Predictions
+from errata.core.folds import Copies, Split, copies, fifths, split
+from errata.core.model import Model, Task
+from errata.engine.outcome import Outcome, from_output, from_table, losses, positive_class, task_of
+from errata.engine.predict import predict_all, predict_out_of_fold
+from errata.open import open_dataset, open_model
+from errata.ops.measure.columns import measured
+from errata.ops.outputs import detect_outputs, identifiers, named_outputs
+
+__all__ = ["evaluate"]
+
+Progress = Callable[[float, str], None]
+
+
+def evaluate(
+    first: Any,
+    second: Any = None,
+    *,
+    model: Any = None,
+    use: Sequence[str] = (),
+    task: Task | None = None,
+    metric: Metric | None = None,
+    positive: Level | None = None,
+    out_of_fold: int | None = None,
+    trained_on: str | None = None,
+    seed: int = 0,
+    split_seed: int = 0,
+    shares: Sequence[float] | None = None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """The evaluation of `evaluate(model, data)`, or of data that already hold their predictions.
+
+    metric       "error" for classes and "absolute-error" for numbers when None
+    out_of_fold  number of folds: the model is trained afresh without the rows that it then predicts
+    trained_on   "these" rows (in-sample), "other" rows (held-out), or a path to the training data, whose rows are left
+                 out here; None when not known
+    use          columns to bring back that would be set aside
+    folder       where predictions in the making are kept, so that a killed evaluation resumes
+
+    Raises UsageError for data, labels or options that cannot be used, CannotRunError when the model fails.
+    """
+    report = progress or (lambda share, words: None)
+    given, data = (first, second) if second is not None else (model, first)
+    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    connected = None if given is None else open_model(given)
+    _check_columns(dataset, use)
+    outcome, task, caveats = _outcome(dataset, connected, task, out_of_fold, seed, folder, report)
+    metric = metric or ("error" if task == "classification" else "absolute-error")
+    _check_metric(metric, task)
+    needs_positive = metric in ("false-positive", "false-negative")
+    chosen = positive_class(outcome.classes, positive) if needs_positive else None
+    loss = losses(outcome, metric, chosen)
+    report(0.9, "measuring")
+    dataset = measured(_with_label(dataset, outcome))
+    folds, alike, notes = _folds(dataset, outcome, shares=shares, split_seed=split_seed, trained_on=trained_on)
+    fold = np.where(np.isnan(loss), LEFT_OUT, folds.fold).astype(np.int8)
+    evaluation = Evaluation(
+        dataset=dataset, model=None if connected is None else connected.spec, task=task, metric=metric,
+        classes=outcome.classes, labels=outcome.labels, predicted=outcome.predicted, scores=outcome.scores,
+        loss=np.nan_to_num(loss), stratum=_strata(outcome, fold), fold=fold, counted=alike.counted,
+        group=folds.group, features=(), positive=chosen,
+        predictions=_origin(dataset, out_of_fold, trained_on),
+        caveats=(*outcome.caveats, *caveats, *notes), fingerprint=_fingerprint(dataset, outcome),
+    )  # fmt: skip
+    return _with_features(evaluation, use, connected is not None)
+
+
+def _outcome(
+    dataset: Dataset, model: Model | None, asked: Task | None, folds: int | None, seed: int, folder: Path | None,
+    report: Progress,
+) -> tuple[Outcome, Task, tuple[str, ...]]:  # fmt: skip
+    """The predictions: from the table, from the model, or out of fold."""
+    if dataset.label is None:
+        raise UsageError("There is no label.", hint="name its column with --label.")
+    task = task_of(dataset.table.column(dataset.label), asked=asked, model=None if model is None else model.spec)
+    if model is None:
+        if folds is not None:
+            raise UsageError("`--out-of-fold` trains a model, and there is none.", hint="connect one with --model.")
+        return from_table(dataset, task), task, ()
+
+    def tick(done: int, total: int) -> None:
+        report(0.9 * done / max(total, 1), "predicting")
+
+    if folds is None:
+        said = predict_all(model, dataset, folder=folder, progress=tick)
+    else:
+        said = predict_out_of_fold(model, dataset, folds=folds, seed=seed, folder=folder, progress=tick)
+    return from_output(dataset, task, said.output, model.spec, answered=said.answered), task, said.caveats
+
+
+def _check_columns(dataset: Dataset, use: Sequence[str]) -> None:
+    for name in use:
+        if name not in dataset.table:
+            raise UsageError(f"`--use` names `{name}`, which is no column.", hint=nearest(name, dataset.table.names))
+
+
+def _check_metric(metric: str, task: Task) -> None:
+    fits = {"classification": ("error", "false-positive", "false-negative", "loss"),
+            "regression": ("absolute-error", "loss")}[task]  # fmt: skip
+    if metric not in fits:
+        raise UsageError(f"`metric` is `{metric}`, and the task is {task}.", hint=f"one of {', '.join(fits)}.")
+
+
+def _with_label(dataset: Dataset, outcome: Outcome) -> Dataset:
+    """The label column as classes, so that rules name them however the file spelt them."""
+    if outcome.task == "regression":
+        return dataset
+    column = Column(kind="category", values=outcome.labels, levels=outcome.classes)
+    return dataset.with_table(dataset.table.with_columns({str(dataset.label): column}))
+
+
+def _strata(outcome: Outcome, fold: NDArray[np.int8]) -> NDArray[np.int32]:
+    if outcome.task == "classification":
+        return np.asarray(outcome.labels, dtype=np.int32)
+    target = np.asarray(outcome.labels, dtype=np.float64)
+    return fifths(target, cut_on=fold == EXPLORE)
+
+
+def _folds(
+    dataset: Dataset, outcome: Outcome, *, shares: Sequence[float] | None, split_seed: int, trained_on: str | None
+) -> tuple[Split, Copies, tuple[str, ...]]:
+    """Folds and copies of proof.md section 1; rows that the model was trained on are left out."""
+    usable, notes = outcome.usable, []
+    if trained_on not in (None, "these", "other"):
+        seen = np.isin(dataset.id_hash, open_dataset(trained_on).id_hash)
+        notes.append(f"{int(seen.sum())} rows that the model was trained on are left out.")
+        usable = usable & ~seen
+        if not usable.any():
+            raise UsageError(f"Every row is among the training data `{trained_on}`.", hint="give other rows.")
+    alike = copies(dataset, eligible=usable)
+    folds = split(
+        dataset, labels=np.asarray(outcome.labels), task=outcome.task, copies=alike, eligible=usable,
+        shares=None if shares is None else tuple(shares), split_seed=split_seed,
+    )  # fmt: skip
+    return folds, alike, (*notes, *filter(None, [alike.note]), *folds.notes)
+
+
+def _origin(dataset: Dataset, out_of_fold: int | None, trained_on: str | None) -> Predictions:
+    if out_of_fold is not None:
+        return "out-of-fold"
+    if trained_on is None:
+        return "held-out" if dataset.split is not None else "unknown"
+    return "in-sample" if trained_on == "these" else "held-out"
+
+
+def _fingerprint(dataset: Dataset, outcome: Outcome) -> str:
+    """Of inputs, labels and predictions together, whatever the order of rows: what the ledger of looks goes by."""
+    rows = dataset.id_hash ^ (dataset.occurrence.astype(np.uint64) << np.uint64(32))
+    order = np.argsort(rows, kind="stable")
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(repr(outcome.classes).encode())
+    for values in (rows, np.asarray(outcome.labels), np.asarray(outcome.predicted)):
+        digest.update(np.ascontiguousarray(values[order]).tobytes())
+    return digest.hexdigest()
+
+
+def _with_features(evaluation: Evaluation, use: Sequence[str], connected: bool) -> Evaluation:
+    """The columns that methods may read; outputs and identifiers are set aside and named (proof.md section 2)."""
+    dataset = evaluation.dataset
+    roles = {dataset.prediction, dataset.id, dataset.group, dataset.time, dataset.split, *dataset.scores}
+    candidates = tuple(
+        name for name in dataset.table
+        if name not in roles and dataset.table.column(name).kind in ("number", "category", "boolean", "datetime")
+    )  # fmt: skip
+    inputs = set(dataset.input_names) if connected else set()
+    suspects = tuple(name for name in candidates if name != dataset.label and name not in inputs)
+    asked = replace(evaluation, features=suspects)
+    aside = [*dataset.set_aside, *named_outputs(asked), *identifiers(replace(evaluation, features=candidates))]
+    known = {item.column for item in aside}
+    rest = tuple(name for name in suspects if name not in known)
+    outputs = [*named_outputs(asked), *detect_outputs(replace(evaluation, features=rest))]
+    kept: dict[str, SetAside] = {}
+    for item in (*aside, *outputs):
+        if item.column not in use:
+            kept.setdefault(item.column, item)
+    return replace(
+        evaluation,
+        features=tuple(name for name in candidates if name not in kept),
+        outputs=tuple(dict.fromkeys([*(item.column for item in outputs if item.column in kept),
+                                     *filter(None, [dataset.prediction]), *dataset.scores])),
+        set_aside=tuple(kept.values()),
+        predictions=evaluation.predictions,
+    )  # fmt: skip

@@ -1,0 +1,182 @@
+"""The form in which inputs are handed to a model: which columns, which layout of pixels, which range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from errata.core.errors import UsageError, nearest
+from errata.core.model import Inputs
+
+__all__ = ["AS_GIVEN", "Form", "columns_of", "forms_for", "is_frame", "matrix", "select"]
+
+Layout = Literal["as given", "flat", "flat channels first", "channels first", "channels last"]
+Dims = Sequence[int | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """How an array of inputs (b, ...) is changed before the model sees it.
+
+    layout  of images: (b, h, w, c) to (b, c, h, w) for "channels first", to (b, h w c) for "flat", ...
+    factor  what values are multiplied by: 1 / 255 brings bytes to 0 to 1
+    shape   the shape of one input after that, () leaves it
+    dtype   the type the model takes, "" leaves it
+    """
+
+    layout: Layout = "as given"
+    factor: float = 1.0
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+
+    def apply(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        """The inputs in this form, (b, ...)."""
+        array = _laid_out(inputs, self.layout)
+        if self.shape:
+            array = array.reshape(len(array), *self.shape)
+        if self.factor != 1.0:
+            array = np.multiply(array, self.factor, dtype=np.float64 if array.dtype == np.float64 else np.float32)
+        if self.dtype:
+            array = array.astype(self.dtype, copy=False)
+        return np.ascontiguousarray(array)
+
+    @property
+    def words(self) -> str:
+        """What is done to the inputs, for a caveat; "" when nothing worth saying."""
+        said = []
+        if self.factor != 1.0:
+            said.append(f"divided by {1 / self.factor:g}" if self.factor < 1 else f"multiplied by {self.factor:g}")
+        if self.layout != "as given":
+            said.append("flattened" if self.layout.startswith("flat") else f"given with {self.layout}")
+        return " and ".join(said)
+
+
+AS_GIVEN = Form()
+
+
+def forms_for(inputs: Inputs, *, dims: Dims | None, dtype: str, network: bool) -> list[Form]:
+    """The forms in which a model could want these inputs, the most usual first.
+
+    dims     the shape of one input that the model states, None where it leaves it open; None when it says nothing
+    dtype    the type that the model takes, "" when it takes any
+    network  a network usually wants pictures between 0 and 1; a function or an estimator takes what it was trained on
+    Raises UsageError when no layout of the inputs has the stated shape.
+    """
+    if is_frame(inputs):
+        return [Form(dtype=dtype)]
+    array = np.asarray(inputs)
+    layouts = [form for layout in _layouts(array, network) for form in _fitting(array, layout, dims, dtype)]
+    unique = list(dict.fromkeys(layouts))
+    if not unique:
+        wanted = tuple("any" if d is None else d for d in dims or ())
+        raise UsageError(
+            f"An input has shape `{array.shape[1:]}`, and the model takes `{wanted}`.",
+            hint="bring the data to the size that the model was trained on.",
+        )
+    return [_scaled(form, factor) for form in unique for factor in _factors(array, dtype, network)]
+
+
+def is_frame(inputs: Inputs) -> bool:
+    """Whether a batch is a dataframe of any library rather than an array."""
+    return not isinstance(inputs, np.ndarray) and (hasattr(inputs, "columns") or hasattr(inputs, "column_names"))
+
+
+def columns_of(frame: Any) -> list[str]:
+    """The names of the columns of a dataframe of any library."""
+    import narwhals as nw
+
+    return list(nw.from_native(frame, eager_only=True).columns)
+
+
+def select(frame: Any, names: Sequence[str], *, who: str) -> Any:
+    """Columns of a dataframe in the order the model wants them; raises UsageError for one that is missing."""
+    import narwhals as nw
+
+    wide = nw.from_native(frame, eager_only=True)
+    for name in names:
+        if name not in wide.columns:
+            raise UsageError(f"{who} takes the column `{name}`, which the data lack.", hint=nearest(name, wide.columns))
+    return frame if list(names) == list(wide.columns) else wide.select(*names).to_native()
+
+
+def matrix(frame: Any, *, who: str) -> NDArray[Any]:
+    """The columns of a dataframe side by side, (b, d) float64; raises UsageError for a column of words."""
+    import narwhals as nw
+
+    wide = nw.from_native(frame, eager_only=True)
+    parts = []
+    for name in wide.columns:
+        values = np.asarray(wide.get_column(name).to_numpy())
+        if values.dtype.kind not in "biuf":
+            raise UsageError(
+                f"{who} takes numbers, and the column `{name}` holds `{values.dtype}`.",
+                hint="leave the column out with --ignore, or connect a function or pipeline that encodes it.",
+            )
+        parts.append(values.astype(np.float64))
+    return np.stack(parts, axis=1) if parts else np.empty((len(wide), 0))
+
+
+def _layouts(array: NDArray[Any], network: bool) -> list[Layout]:
+    if array.ndim <= 2:
+        return ["as given"]
+    colour = array.ndim == 4 and array.shape[-1] in (3, 4)
+    pictures: list[Layout] = ["channels first", "as given", "channels last", "flat"]
+    if not network:
+        pictures = ["as given", "flat", "channels first", "channels last"]
+    return [*pictures, "flat channels first"] if colour else pictures
+
+
+def _laid_out(array: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    if layout == "flat":
+        return array.reshape(len(array), -1)
+    if layout == "flat channels first":
+        return np.moveaxis(array, -1, 1).reshape(len(array), -1)
+    if layout == "channels first":
+        return array[:, None] if array.ndim == 3 else np.moveaxis(array, -1, 1)
+    if layout == "channels last":
+        return array[..., None] if array.ndim == 3 else array
+    return array
+
+
+def _fitting(array: NDArray[Any], layout: Layout, dims: Dims | None, dtype: str) -> list[Form]:
+    """The form of one layout, if it has the stated shape or can be brought to it without moving a pixel."""
+    if layout == "channels first" and array.ndim == 4 and array.shape[-1] not in (1, 2, 3, 4):
+        return []  # the channels are first already
+    form = Form(layout=layout, dtype=dtype)
+    if dims is None:
+        return [form]
+    shape = _laid_out(array[:1], layout).shape[1:]
+    if len(shape) == len(dims) and all(d is None or d == s for d, s in zip(dims, shape, strict=True)):
+        return [form]
+    known = [d for d in dims if d is not None]
+    size = int(np.prod(shape))
+    if not layout.startswith("flat") and array.ndim > 2:
+        return []  # only a flat row of pixels is cut into another shape: the layouts above say which row
+    if len(known) == len(dims) and int(np.prod(known)) == size:
+        return [Form(layout=layout, dtype=dtype, shape=tuple(known))]
+    if len(known) == len(dims) - 1 and known and size % int(np.prod(known)) == 0:
+        filled = tuple(size // int(np.prod(known)) if d is None else d for d in dims)
+        return [Form(layout=layout, dtype=dtype, shape=filled)]
+    return []
+
+
+def _factors(array: NDArray[Any], dtype: str, network: bool) -> list[float]:
+    """By what the values could have to be multiplied, the most usual first."""
+    picture = array.ndim > 2 or array.dtype == np.uint8
+    if not picture or array.size == 0 or array.dtype.kind not in "uif" or (dtype and np.dtype(dtype).kind in "ui"):
+        return [1.0]
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    top = float(finite.max()) if finite.size else 1.0
+    if array.dtype == np.uint8 or 128 < top <= 255:
+        top = 255.0
+    if top <= 1.0:
+        return [1.0, 255.0] if finite.size and float(finite.min()) >= 0 else [1.0]
+    return [1.0 / top, 1.0] if network and array.dtype == np.uint8 else [1.0, 1.0 / top]
+
+
+def _scaled(form: Form, factor: float) -> Form:
+    return Form(layout=form.layout, factor=factor, shape=form.shape, dtype=form.dtype)

@@ -1,0 +1,275 @@
+"""Estimators and pipelines of scikit-learn, and what follows its interface: in memory, from `.skops`, from pickles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from errata.core.columns import Level
+from errata.core.errors import CannotRunError, UsageError, require
+from errata.core.model import Inputs, ModelSpec, Output, Task
+from errata.models import fingerprint
+from errata.models.form import AS_GIVEN, Form, columns_of, forms_for, is_frame, matrix, select
+from errata.models.function import FunctionModel, from_predictor
+from errata.models.reading import Answer, Reading, Understood, as_answer, plain, understand
+
+__all__ = ["SklearnModel", "SklearnPipeline", "from_estimator", "from_pickle", "from_skops"]
+
+MOST_SHOWN = 200  # columns of a transformed row that a report can show
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SklearnModel:
+    """An estimator, fitted or not; one that is not can still be judged out of fold."""
+
+    spec: ModelSpec
+    estimator: Any
+    named: tuple[Level, ...] = ()
+    form: Form = AS_GIVEN
+    reading: Reading | None = None
+    ask_labels: bool = True
+    """Whether `predict` is asked besides `predict_proba`; settled on the first inputs."""
+
+    def predict(self, inputs: Inputs) -> Output:
+        """The estimator's output for a batch of inputs."""
+        answer = self.answer(inputs)
+        reading = self.reading or understand(answer, named=self.named, task=self.spec.task).reading
+        return reading.output(answer)
+
+    def answer(self, inputs: Inputs) -> Answer:
+        """Probabilities and labels, or values, unread."""
+        if not self.fitted:
+            raise UsageError(
+                f"`{self.spec.name}` is not fitted.",
+                hint="fit it first, or use out-of-fold predictions (--out-of-fold 5), which train it afresh.",
+            )
+        given, rows = self._prepared(inputs), len(inputs)
+        if not hasattr(self.estimator, "predict_proba"):
+            return self._labelled(as_answer(self.estimator.predict(given), rows))
+        scores = self.estimator.predict_proba(given)
+        if isinstance(scores, list):
+            raise UsageError(f"`{self.spec.name}` predicts {len(scores)} labels at once, expected one.",
+                             hint="connect one function per label.")  # fmt: skip
+        numbers = np.asarray(scores)
+        if numbers.ndim != 2 or len(numbers) != rows:
+            raise CannotRunError(f"`predict_proba` gave shape `{numbers.shape}` for {rows} rows.")
+        labels = np.asarray(self.estimator.predict(given)) if self.ask_labels else None
+        return Answer(numbers=numbers, labels=labels)
+
+    def variants(self, inputs: Inputs) -> Sequence[SklearnModel]:
+        """The same estimator with its inputs in other forms, the most usual first."""
+        if is_frame(inputs):
+            return [self]
+        width = getattr(self.estimator, "n_features_in_", None)
+        flat = np.asarray(inputs).ndim > 2
+        dims: tuple[int | None, ...] | None = (width,) if width is not None and flat else (None,) if flat else None
+        return [replace(self, form=form) for form in forms_for(inputs, dims=dims, dtype="", network=False)]
+
+    def settled(self, understood: Understood) -> SklearnModel:
+        """The same estimator with the reading of its answers settled."""
+        reading = understood.reading
+        spec = replace(self.spec, task=understood.task, classes=reading.classes)
+        return replace(self, spec=spec, reading=reading, ask_labels=reading.keep_labels)
+
+    def fit(self, inputs: Inputs, label: NDArray[np.generic], *, seed: int) -> SklearnModel:
+        """A clone of the estimator, trained on these inputs; unset random states take the seed."""
+        from sklearn.base import clone
+
+        fresh = clone(self.estimator)
+        unset = [key for key, value in fresh.get_params(deep=True).items()
+                 if key.rpartition("__")[2] == "random_state" and value is None]  # fmt: skip
+        fresh.set_params(**dict.fromkeys(unset, seed))
+        with _all_cores():
+            fresh.fit(self._prepared(inputs), label)
+        named = _classes(fresh)
+        return replace(
+            self, estimator=fresh, named=named, reading=None, ask_labels=True,
+            spec=replace(self.spec, classes=named, fingerprint=None),
+        )  # fmt: skip
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the estimator can predict as it is."""
+        return is_fitted(self.estimator)
+
+    def _labelled(self, answer: Answer) -> Answer:
+        """Numbers that a classifier predicts are labels, not scores."""
+        if self.spec.task == "classification" and answer.numbers is not None and answer.numbers.ndim == 1:
+            return Answer(labels=answer.numbers)
+        return answer
+
+    def _prepared(self, inputs: Inputs) -> Any:
+        """The inputs as the estimator takes them: its own columns in its own order, or a matrix."""
+        who = f"`{self.spec.name}`"
+        if not is_frame(inputs):
+            array = self.form.apply(np.asarray(inputs)) if self.form != AS_GIVEN else np.asarray(inputs)
+            return array.reshape(len(array), -1) if array.ndim > 2 else array
+        names = getattr(self.estimator, "feature_names_in_", None)
+        if names is not None:
+            return _framed(select(inputs, [str(name) for name in names], who=who))
+        width = getattr(self.estimator, "n_features_in_", None)
+        if width is None:  # not fitted yet, or a pipeline that does not say: it gets the frame
+            return _framed(inputs)
+        if width != len(columns_of(inputs)):
+            raise UsageError(
+                f"{who} takes {width} columns, and the data have {len(columns_of(inputs))}.",
+                hint="leave the others out with --ignore, or fit the model on a frame, so that it knows their names.",
+            )
+        return matrix(inputs, who=who)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SklearnPipeline(SklearnModel):
+    """A pipeline: it can also show the values that its last step saw."""
+
+    def transform(self, inputs: Inputs) -> dict[str, NDArray[np.generic]]:
+        """What the last step saw, by column: (b,) arrays; the first 200 columns where there are more."""
+        first = self.estimator[:-1]
+        if not len(first):
+            return {}
+        seen = first.transform(self._prepared(inputs))
+        if is_frame(seen):
+            return {name: np.asarray(seen[name]) for name in columns_of(seen)[:MOST_SHOWN]}
+        if hasattr(seen, "toarray"):
+            seen = seen[:, :MOST_SHOWN].toarray()
+        values = np.asarray(seen).reshape(len(inputs), -1)[:, :MOST_SHOWN]
+        names = _names_out(first, np.asarray(seen).shape[1])
+        return {name: values[:, place] for place, name in enumerate(names[: values.shape[1]])}
+
+
+def from_estimator(estimator: Any, *, name: str | None = None) -> SklearnModel | FunctionModel:
+    """A model from an estimator in memory; one that cannot be cloned becomes a plain predictor."""
+    if not (hasattr(estimator, "get_params") and hasattr(estimator, "fit")):
+        return from_predictor(estimator, name=name)
+    named = _classes(estimator)
+    spec = ModelSpec(
+        name=name or _last_step(estimator),
+        kind="scikit-learn",
+        task=_task(estimator),
+        classes=named,
+        fingerprint=fingerprint.of_object(estimator),
+    )
+    pipeline = hasattr(estimator, "steps") and hasattr(estimator, "__getitem__")
+    return (SklearnPipeline if pipeline else SklearnModel)(spec=spec, estimator=estimator, named=named)
+
+
+def from_skops(path: Path) -> SklearnModel | FunctionModel:
+    """A model from a `.skops` file, which holds no code; a type that skops does not trust is refused.
+
+    Raises UsageError with the list of those types, MissingExtraError without skops.
+    """
+    from zipfile import BadZipFile
+
+    skops = require("skops.io", feature=f"`{path}`", extra="skops")
+    try:
+        untrusted = skops.get_untrusted_types(file=path)
+        if untrusted:
+            raise UsageError(
+                f"`{path}` holds types that skops does not trust: {', '.join(f'`{t}`' for t in sorted(untrusted))}.",
+                hint="if you trust them, load the file in a Python module with "
+                "`skops.io.load(path, trusted=[...])` and name the object as MODULE:OBJECT.",
+            )
+        estimator = skops.load(path, trusted=[])
+    except (BadZipFile, KeyError, ValueError) as error:
+        raise UsageError(
+            f"`{path}` is not a whole `.skops` file: {error}.", hint="write it with `skops.io.dump(model, path)`."
+        ) from error
+    model = from_estimator(estimator)
+    return replace(model, spec=replace(model.spec, fingerprint=fingerprint.of_file(path)))
+
+
+def from_pickle(path: Path, *, allow_pickle: bool) -> Any:
+    """The object in a pickle or joblib file, which can run any code when it is opened: refused unless allowed.
+
+    Raises UsageError, with nothing of the file executed, when `allow_pickle` is false.
+    """
+    if not allow_pickle:
+        raise UsageError(
+            f"`{path}` is a pickle, and opening a pickle can run any code that someone put into it.",
+            hint="save the model with `skops.io.dump(model, 'model.skops')`, or add --allow-pickle if you trust it.",
+        )
+    joblib = require("joblib", feature=f"`{path}`")
+    try:
+        return joblib.load(path)
+    except Exception as error:  # noqa: BLE001 - unpickling raises whatever the pickled classes raise
+        raise UsageError(
+            f"`{path}` could not be opened: {type(error).__name__}: {error}.",
+            hint="open it with the package versions that wrote it.",
+        ) from error
+
+
+def is_fitted(estimator: Any) -> bool:
+    """Whether an estimator has learned something."""
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    except TypeError:  # follows the interface without being an estimator of scikit-learn
+        return True
+    return True
+
+
+def _framed(frame: Any) -> Any:
+    """A frame that scikit-learn can pick columns from: pandas or polars as they are, others as pandas if it is there."""
+    kind = type(frame).__module__.partition(".")[0]
+    if kind != "pyarrow":
+        return frame
+    import importlib.util
+
+    return frame.to_pandas() if importlib.util.find_spec("pandas") is not None else frame
+
+
+def _classes(estimator: Any) -> tuple[Level, ...]:
+    # In a pipeline `classes_` is a property that raises before fitting, so hasattr is the question to ask.
+    classes = estimator.classes_ if hasattr(estimator, "classes_") else ()
+    if isinstance(classes, list):  # several labels at once; `answer` says so
+        return ()
+    return tuple(plain(value) for value in np.asarray(classes).tolist())
+
+
+def _task(estimator: Any) -> Task | None:
+    from sklearn.base import is_classifier, is_regressor
+
+    try:
+        if is_classifier(estimator):
+            return "classification"
+        if is_regressor(estimator):
+            return "regression"
+    except (AttributeError, TypeError):  # follows an older interface
+        pass
+    return "classification" if hasattr(estimator, "predict_proba") else None
+
+
+def _last_step(estimator: Any) -> str:
+    steps = getattr(estimator, "steps", None)
+    return type(steps[-1][1]).__name__ if steps else type(estimator).__name__
+
+
+def _names_out(first: Any, width: int) -> list[str]:
+    try:
+        return [str(name) for name in first.get_feature_names_out()]
+    except (AttributeError, ValueError):
+        return [f"column {place + 1}" for place in range(width)]
+
+
+def _all_cores() -> AbstractContextManager[Any]:
+    """Training uses all cores where the estimator leaves the number open; results do not depend on it.
+
+    Predicting does not: a forest adds up its trees in the order in which threads finish, and a tie can then fall
+    either way.
+    """
+    import os
+
+    import joblib
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return joblib.parallel_config(backend="threading", n_jobs=cores) if cores > 1 else nullcontext()

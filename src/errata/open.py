@@ -1,0 +1,31 @@
+"""Open what the user names: data of any kind, and models of any kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from errata.core.dataset import Dataset
+from errata.core.model import Model
+from errata.datasets.kinds import read_dataset
+from errata.datasets.roles import Roles
+from errata.models.connect import connect
+
+__all__ = ["open_dataset", "open_model"]
+
+
+def open_dataset(data: Any, *, roles: Roles | None = None) -> Dataset:
+    """The data behind a path, `sample:NAME`, a dataframe, `(X, y)` or a mapping of arrays; an open Dataset is itself.
+
+    roles  which columns are label, prediction, group, ...; what is not said is guessed from usual names, and noted
+
+    Raises UsageError for data that cannot be read, with what to do about it.
+    """
+    return data if isinstance(data, Dataset) else read_dataset(data, roles or Roles())
+
+
+def open_model(target: Any, *, allow_pickle: bool = False, device: str | None = None) -> Model:
+    """A model from a path, `module:object`, or an object in memory; capabilities are detected, nothing is predicted yet.
+
+    Raises UsageError for what is no model, and for pickles without `allow_pickle`, with nothing executed.
+    """
+    return connect(target, allow_pickle=allow_pickle, device=device)

@@ -1,0 +1,189 @@
+"""How strongly a set of rows errs more than the rest of its classes: sums per cell, likelihood gain, evidence per row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from errata.core.columns import Bool, Float, Int
+
+__all__ = ["Contrast"]
+
+# Up to here a histogram per class is cheaper than a weighted one, and it stays in the processor's cache.
+_FEW_CLASSES = 4
+_TAIL = 0.995
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contrast:
+    """The rows of a search and what is counted in them.
+
+    Sums come as arrays (3, ...): rows, losses, and the losses expected from the rows' classes alone. A row expects the
+    mean of its class, so a set that merely picks a bad class has no gain. For a loss that is not 0 or 1, the second is
+    the sum of what exceeds the class mean and the third is 0.
+
+    binary    losses are 0 or 1
+    loss      (n,) float64: 0 or 1, or what exceeds the class mean (extreme values drawn in, so that a handful of rows
+              is no region)
+    expected  (n,) float64: the mean of the row's class; 0 where the loss is not binary
+    stratum   (n,) int32 codes below `strata`
+    """
+
+    binary: bool
+    loss: Float
+    expected: Float
+    stratum: Int
+    strata: int
+
+    @staticmethod
+    def of(loss: Float, stratum: Int, *, binary: bool) -> Contrast:
+        """The contrast of rows with these losses (n,) within these strata (n,) int, all of them >= 0."""
+        strata = int(stratum.max(initial=-1)) + 1
+        rows = np.bincount(stratum, minlength=strata)
+        mean = np.bincount(stratum, weights=loss, minlength=strata) / np.maximum(rows, 1)
+        expected = mean[stratum]
+        if binary:
+            return Contrast(binary=True, loss=loss, expected=expected, stratum=stratum, strata=strata)
+        excess = loss - expected
+        if len(excess):
+            excess = np.clip(excess, *np.quantile(excess, [1.0 - _TAIL, _TAIL]))
+            excess -= (np.bincount(stratum, weights=excess, minlength=strata) / np.maximum(rows, 1))[stratum]
+        zero = np.zeros(len(excess))
+        return Contrast(binary=False, loss=excess, expected=zero, stratum=stratum, strata=strata)
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    @cached_property
+    def wrong(self) -> Int:
+        """Indices of the rows with a loss of 1 (of all rows where the loss is not binary)."""
+        return np.flatnonzero(self.loss > 0) if self.binary else np.arange(len(self.loss))
+
+    @cached_property
+    def totals(self) -> Float:
+        """(3,) the sums over all rows."""
+        return np.array([len(self.loss), self.loss.sum(), self.expected.sum()])
+
+    @cached_property
+    def unit(self) -> float:
+        """What one more cut must earn: half the logarithm of the number of rows (Schwarz, 1978)."""
+        return 0.5 * float(np.log(max(len(self.loss), 2)))
+
+    @cached_property
+    def _variance(self) -> float:
+        return float(np.mean(self.loss**2)) + _TINY
+
+    @cached_property
+    def _means(self) -> Float:
+        first = np.zeros(self.strata)
+        first[self.stratum] = self.expected
+        return first
+
+    @cached_property
+    def _per_class(self) -> Float:
+        """(strata, 2) rows and losses of each class."""
+        rows = np.bincount(self.stratum, minlength=self.strata)
+        return np.stack([rows, np.bincount(self.stratum, weights=self.loss, minlength=self.strata)], axis=1)
+
+    def take(self, keep: Bool | Int) -> Contrast:
+        """The contrast of some rows, with the class means taken anew."""
+        if self.binary:
+            return Contrast.of(self.loss[keep], self.stratum[keep], binary=True)
+        part = Contrast.of(self.loss[keep], self.stratum[keep], binary=False)
+        return part
+
+    def sums(self, rows: Bool | Int) -> Float:
+        """(3,) sums over some rows, given by mask (n,) or by index (m,)."""
+        count = np.count_nonzero(rows) if rows.dtype == bool else len(rows)
+        return np.array([count, self.loss[rows].sum(), self.expected[rows].sum()])
+
+    def tally(self, codes: Int, cells: int, *, rows: Int | None = None) -> Float:
+        """(3, cells) sums per cell; `codes` (n,) or, of some rows, (m,) are below `cells`."""
+        if rows is not None or not self.binary or self.strata > _FEW_CLASSES:
+            loss, expected = (self.loss, self.expected) if rows is None else (self.loss[rows], self.expected[rows])
+            sums = np.zeros((3, cells))
+            sums[0] = np.bincount(codes, minlength=cells)
+            sums[1] = np.bincount(codes, weights=loss, minlength=cells)
+            if self.binary:
+                sums[2] = np.bincount(codes, weights=expected, minlength=cells)
+            return sums
+        wrong = np.bincount(codes[self.wrong], minlength=cells)
+        if self.strata == 1:
+            count = np.bincount(codes, minlength=cells).astype(np.float64)
+            return np.stack([count, wrong, count * self._means[0]])
+        by_class = np.bincount(codes + self._offsets(cells), minlength=cells * self.strata).reshape(self.strata, cells)
+        return np.stack([by_class.sum(axis=0), wrong, self._means @ by_class])
+
+    def _offsets(self, cells: int) -> Int:
+        return self.stratum.astype(np.int64) * cells
+
+    def gain(self, sums: Float) -> Float:
+        """(...) log-likelihood gained when the rows summed in (3, ...) get a rate of their own; 0 where they err less.
+
+        Binary: binomial, with the mean of the expected rates as null: exact for one class, close for several.
+        Else: normal, with one variance.
+        """
+        n1, o1, e1 = sums
+        n, o, e = self.totals
+        if not self.binary:
+            share = n1 * (1.0 - n1 / n) * self._variance
+            explained = np.clip(o1 * o1 / np.maximum(share * n, _TINY), 0.0, 1.0 - 1e-9)
+            return np.where(o1 > 0, -0.5 * n * np.log1p(-explained), 0.0)
+        inside = _relative_entropy(o1, e1) + _relative_entropy(n1 - o1, n1 - e1)
+        outside = _relative_entropy(o - o1, e - e1) + _relative_entropy(n - n1 - o + o1, n - n1 - e + e1)
+        return np.where(o1 > e1, inside + outside, 0.0)
+
+    def cell_evidence(self, sums: Float, odds: float) -> Float:
+        """(...) evidence of cells, summed in (3, ...), that they belong to a region whose odds (loss: mean excess in
+        standard deviations) are `odds` times those expected."""
+        n1, o1, e1 = sums
+        if not self.binary:
+            shift = odds * self._variance**0.5
+            return (o1 * shift - 0.5 * n1 * shift * shift) / self._variance
+        rate = np.clip(e1 / np.maximum(n1, 1.0), 1e-4, 1.0 - 1e-4)
+        raised = odds * rate / (1.0 - rate + odds * rate)
+        return o1 * np.log(raised / rate) + (n1 - o1) * np.log((1.0 - raised) / (1.0 - rate))
+
+    def evidence(self, members: Bool | Int, rows: Int) -> Float:
+        """(m,) log-likelihood ratio of each row in `rows` (m,): drawn like the members, or like the rest of its class.
+
+        Members of all classes share one odds ratio over the rest of their class; sums of this evidence are what a
+        boundary is moved by.
+        """
+        inside_loss, inside_stratum = self.loss[members], self.stratum[members]
+        if not self.binary:
+            shift = float(inside_loss.mean()) if len(inside_loss) else 0.0
+            return (self.loss[rows] * shift - 0.5 * shift * shift) / self._variance
+        n1 = np.bincount(inside_stratum, minlength=self.strata)
+        o1 = np.bincount(inside_stratum, weights=inside_loss, minlength=self.strata)
+        rest = self._per_class - np.stack([n1, o1], axis=1)
+        # Half a row of the class's own rate keeps a class without a rest, or without errors, off the borders.
+        rate = (rest[:, 1] + self._means + _TINY) / (rest[:, 0] + 1.0 + 2 * _TINY)
+        rate = np.clip(rate, 1e-4, 1.0 - 1e-4)
+        odds = _common_odds(float(o1.sum()), n1, rate)
+        raised = odds * rate / (1.0 - rate + odds * rate)
+        table = np.stack([np.log((1.0 - raised) / (1.0 - rate)), np.log(raised / rate)])
+        return table[(self.loss[rows] > 0).astype(np.int8), self.stratum[rows]]
+
+
+def _relative_entropy(observed: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
+    return observed * np.log((np.maximum(observed, 0.0) + _TINY) / (np.maximum(expected, 0.0) + _TINY))
+
+
+def _common_odds(wrong: float, rows: Int, rate: Float) -> float:
+    """The odds ratio under which `rows` (c,) with base rates `rate` (c,) expect `wrong` errors in all; by bisection."""
+    total = float(rows.sum())
+    wrong = min(max(wrong, 0.25), total - 0.25) if total > 0.5 else 0.0
+    low, high = -10.0, 10.0
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        odds = np.exp(middle)
+        if float(rows @ (odds * rate / (1.0 - rate + odds * rate))) < wrong:
+            low = middle
+        else:
+            high = middle
+    return float(np.exp(0.5 * (low + high)))

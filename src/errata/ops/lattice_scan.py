@@ -1,0 +1,133 @@
+"""Where regions may lie: the best interval or set of each column and of each pair of columns, in bins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from errata.core.columns import Bool, Float, Int
+from errata.ops.bins import Axis
+from errata.ops.ground import Ground
+from errata.ops.literals import Absent, Levels, Literal, Span
+from errata.ops.rectangles import Box, best_box, best_side, pair_sums
+
+__all__ = ["PairBoxes", "Start", "extensions", "single_starts"]
+
+_STALE = 250
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A conjunction in bins, and its gain less the cost of its parts."""
+
+    literals: tuple[Literal, ...]
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairBoxes:
+    """The best region of each pair of columns; after rows are taken away only those that can still lead are done anew."""
+
+    boxes: dict[tuple[int, int], Box] = field(default_factory=dict)
+
+    def scan(self, ground: Ground, pairs: Iterable[tuple[int, int]] | None = None) -> None:
+        """Find the best region of these pairs of axes (None: of all)."""
+        axes = ground.binned.axes
+        wanted = sorted(combinations(range(len(axes)), 2) if pairs is None else pairs)
+        coarse: dict[int, NDArray[np.uint8]] = {}
+        first_of, first = -1, np.empty(0, dtype=np.int64)
+
+        def code(at: int) -> NDArray[np.uint8]:
+            if at not in coarse:
+                coarse[at] = axes[at].coarse[ground.binned.codes[at]]
+            return coarse[at]
+
+        for i, j in wanted:
+            if i != first_of:
+                first_of, first = i, code(i).astype(np.int64)
+            both = (axes[i], axes[j])
+            sums = pair_sums(first * (axes[j].coarse_bins + 1), code(j), both, ground.contrast)
+            self.boxes[i, j] = best_box(sums, both, ground.contrast, least=ground.least)
+
+    def rescan(self, ground: Ground) -> None:
+        """Do the leading pairs anew on ground that lost rows."""
+        leading = sorted(self.boxes, key=lambda pair: -self.boxes[pair].gain)[:_STALE]
+        self.scan(ground, leading)
+
+    def starts(self, ground: Ground, most: int) -> list[Start]:
+        """The best regions, best first, at most one per pair."""
+        leading = sorted(self.boxes, key=lambda pair: -self.boxes[pair].gain)[:most]
+        return [_start(self.boxes[pair], pair, ground, coarse=True) for pair in leading]
+
+
+def single_starts(ground: Ground) -> list[Start]:
+    """The best region of each single column, and the rows where a number is missing."""
+    found: list[Start] = []
+    for at, axis in enumerate(ground.binned.axes):
+        sums = ground.contrast.tally(ground.binned.codes[at], axis.bins + 1)
+        found += _sides(sums, at, axis, ground)
+    return found
+
+
+def _sides(sums: Float, at: int, axis: Axis, ground: Ground) -> list[Start]:
+    found = []
+    if axis.bins > 1 or axis.gaps:
+        box = best_side(sums[:, : axis.bins], axis.ordered, ground.contrast, gaps=axis.gaps > 0, least=ground.least)
+        found.append(_start(box, (at,), ground, coarse=False))
+    if axis.ordered and axis.gaps and sums[0, -1] >= ground.least:
+        gain = float(ground.contrast.gain(sums[:, -1])) - ground.contrast.unit
+        found.append(Start(literals=(Absent(column=axis.name),), value=gain))
+    return found
+
+
+def extensions(literals: tuple[Literal, ...], members: Bool, ground: Ground) -> list[Start]:
+    """The conjunction with one more column, for each column: the best interval or set among its members."""
+    rows = np.flatnonzero(members)
+    taken = {literal.column for literal in literals}
+    cost = sum(_cost(literal, ground) for literal in literals)
+    found = []
+    for at, axis in enumerate(ground.binned.axes):
+        if axis.name in taken:
+            continue
+        sums = ground.contrast.tally(ground.binned.codes[at, rows], axis.bins + 1, rows=rows)
+        found += [
+            Start(literals=(*literals, *side.literals), value=side.value - cost)
+            for side in _sides(sums, at, axis, ground)
+            if side.literals
+        ]
+    return found
+
+
+def _cost(literal: Literal, ground: Ground) -> float:
+    from errata.ops.literals import complexity
+
+    return complexity(literal, unit=ground.contrast.unit)
+
+
+def _start(box: Box, pair: tuple[int, ...], ground: Ground, *, coarse: bool) -> Start:
+    literals: list[Literal] = []
+    for at, side in zip(pair, box.sides, strict=True):
+        axis = ground.binned.axes[at]
+        inside = side[axis.coarse[: axis.bins]] if coarse and axis.ordered else side
+        literal = _literal(axis, inside)
+        if literal is not None:
+            literals.append(literal)
+    return Start(literals=tuple(literals), value=box.gain)
+
+
+def _literal(axis: Axis, inside: Bool) -> Literal | None:
+    if inside.all() and len(inside) == axis.bins and not axis.gaps:
+        return None
+    chosen: Int = np.flatnonzero(inside)
+    if not axis.ordered:
+        return Levels(column=axis.name, codes=frozenset(axis.levels[chosen].tolist()), of=max(axis.bins, 2))
+    low, high = int(chosen[0]), int(chosen[-1])
+    return Span(
+        column=axis.name,
+        low=-np.inf if low == 0 else float(axis.edges[low - 1]),
+        high=np.inf if high == axis.bins - 1 else float(axis.edges[high]),
+    )

@@ -1,0 +1,184 @@
+"""The parts of a conjunction while it is searched: an interval of a number, a set of levels, or a missing number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from errata.core.atoms import And, Compare, Missing, OneOf, Or, Present, Test, Value
+from errata.core.columns import Bool, Column
+from errata.core.rules import Where
+from errata.ops.bins import numeric_values
+
+__all__ = ["Absent", "Levels", "Literal", "Span", "complexity", "holds", "literals_of", "where_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """`low < column <= high`; an infinite bound is none. Dates are numbers in the column's own unit since 1970."""
+
+    column: str
+    low: float = -math.inf
+    high: float = math.inf
+
+    @property
+    def cuts(self) -> int:
+        return int(self.low > -math.inf) + int(self.high < math.inf)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Levels:
+    """The column has one of some levels; -1 among the codes stands for missing. `of` is how many there were to choose."""
+
+    column: str
+    codes: frozenset[int]
+    of: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absent:
+    """A number or date is missing."""
+
+    column: str
+
+
+Literal = Span | Levels | Absent
+
+
+def complexity(literal: Literal, *, unit: float) -> float:
+    """What a literal must earn: `unit` for each cut or set, and for sets the logarithm of the choices beyond one level."""
+    if isinstance(literal, Span):
+        return unit * literal.cuts
+    if isinstance(literal, Levels):
+        return unit + set_cost(len(literal.codes), literal.of)
+    return unit
+
+
+def set_cost(size: int, of: int) -> float:
+    """log of the number of sets of this size, less that of single levels, at least 0."""
+    ways = math.lgamma(of + 1) - math.lgamma(size + 1) - math.lgamma(of - size + 1)
+    return max(0.0, ways - math.log(max(of, 1)))
+
+
+def holds(literal: Literal, column: Column) -> Bool:
+    """(n,) bool: the rows of the column for which the literal is true."""
+    if isinstance(literal, Absent):
+        return column.missing()
+    if isinstance(literal, Levels):
+        table = np.zeros(max(len(column.levels), 2) + 1, dtype=bool)
+        table[list(literal.codes)] = True
+        # Code -1 reads the last entry.
+        return np.asarray(table[column.values])
+    values = numeric_values(column)
+    with np.errstate(invalid="ignore"):
+        chosen = np.ones(len(values), dtype=bool) if literal.cuts else ~np.isnan(values)
+        if literal.low > -math.inf:
+            chosen &= values > literal.low
+        if literal.high < math.inf:
+            chosen &= values <= literal.high
+    return chosen
+
+
+def where_of(literals: Sequence[Literal], columns: dict[str, Column]) -> Where:
+    """The conjunction as a rule; `columns` holds every column that it reads."""
+    terms: list[Test] = []
+    for literal in literals:
+        terms += _tests(literal, columns[literal.column])
+    return Where(And(tuple(terms)) if len(terms) > 1 else terms[0])
+
+
+def _tests(literal: Literal, column: Column) -> list[Test]:
+    name = literal.column
+    if isinstance(literal, Absent):
+        return [Missing(name)]
+    if isinstance(literal, Levels):
+        return [_level_test(literal, column)]
+    tests: list[Test] = []
+    if literal.low > -math.inf:
+        tests.append(Compare(name, ">", _bound(literal.low, column)))
+    if literal.high < math.inf:
+        tests.append(Compare(name, "<=", _bound(literal.high, column)))
+    return tests or [Present(name)]
+
+
+def _bound(value: float, column: Column) -> Value:
+    if column.kind == "datetime":
+        return np.int64(value).astype(column.values.dtype).astype("datetime64[us]").item()  # type: ignore[no-any-return]
+    return value
+
+
+def _level_test(literal: Levels, column: Column) -> Test:
+    name, codes = literal.column, sorted(literal.codes - {-1})
+    known: Sequence[Value] = (False, True) if column.kind == "boolean" else column.levels
+    left_out = [level for code, level in enumerate(known) if code not in literal.codes]
+    if not codes:
+        return Missing(name)
+    if len(known) > 2 and len(left_out) == 1 and -1 not in literal.codes:
+        return Compare(name, "!=", left_out[0])
+    chosen = tuple(known[code] for code in codes)
+    test = Compare(name, "=", chosen[0]) if len(chosen) == 1 else OneOf(name, chosen)
+    return Or((test, Missing(name))) if -1 in literal.codes else test
+
+
+def literals_of(where: Where, columns: dict[str, Column]) -> tuple[Literal, ...] | None:
+    """The rule as literals, one per column; None where it is no conjunction of such parts."""
+    atoms = where.literals()
+    if atoms is None:
+        return None
+    found: dict[str, Literal] = {}
+    for atom in atoms:
+        literal = _literal_of(atom, columns[atom.column])
+        before = found.get(atom.column)
+        if literal is None or (before is not None and not (isinstance(before, Span) and isinstance(literal, Span))):
+            return None
+        if isinstance(before, Span) and isinstance(literal, Span):
+            literal = Span(column=atom.column, low=max(before.low, literal.low), high=min(before.high, literal.high))
+        found[atom.column] = literal
+    return tuple(found.values())
+
+
+def _literal_of(atom: Compare | OneOf | Missing | Present, column: Column) -> Literal | None:
+    name = atom.column
+    if column.kind in ("category", "boolean"):
+        chosen = np.flatnonzero(Where(atom).members(_EveryLevel(name, column)))
+        of = max(len(column.levels), 2)
+        codes = frozenset(int(code) if code < of else -1 for code in chosen)
+        return Levels(column=name, codes=codes, of=of) if codes else None
+    if isinstance(atom, Missing):
+        return Absent(column=name)
+    if isinstance(atom, Present):
+        return Span(column=name)
+    if not isinstance(atom, Compare) or column.kind not in ("number", "datetime") or isinstance(atom.value, str | bool):
+        return None
+    value = _number(atom.value, column)
+    if atom.op in (">", ">="):
+        return Span(column=name, low=value if atom.op == ">" else float(np.nextafter(value, -math.inf)))
+    if atom.op in ("<", "<="):
+        return Span(column=name, high=value if atom.op == "<=" else float(np.nextafter(value, -math.inf)))
+    return None
+
+
+def _number(value: Value, column: Column) -> float:
+    if column.kind == "datetime":
+        return float(np.datetime64(value).astype(column.values.dtype).astype(np.int64))  # type: ignore[call-overload]
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+class _EveryLevel:
+    """One row for each level of a column, and one without a value: tells which levels a test takes."""
+
+    def __init__(self, name: str, column: Column) -> None:
+        of = max(len(column.levels), 2)
+        values = np.append(np.arange(of), -1).astype(column.values.dtype)
+        self._name, self._column = name, Column(kind=column.kind, values=values, levels=column.levels)
+
+    def column(self, name: str) -> Column:
+        assert name == self._name
+        return self._column
+
+    def __len__(self) -> int:
+        return len(self._column)

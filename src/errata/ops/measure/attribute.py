@@ -1,0 +1,46 @@
+"""One measured attribute of an image: its name, its words, and the function that measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from errata.ops.measure.pixels import Pixels
+
+Measured = NDArray[Any]
+
+
+def float32(values: ArrayLike) -> Measured:
+    """Values as a float32 array."""
+    return np.asarray(values, dtype=np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribute:
+    """What can be measured on an image without a network, and how to say it.
+
+    `high` and `low` continue "images ..." and are followed by a value and the unit: "images brighter than 0.6",
+    "images with strokes thinner than 1.4 pixels". `noun` stands where a range is given: "slant between 5 and 12°".
+    A number is float32 with NaN where it is undefined; a category is int32 codes into `levels`, -1 where undefined.
+    `whole` marks counts, so that a cut at 0.5 can be worded as "at least 1".
+    """
+
+    name: str
+    noun: str
+    high: str
+    low: str
+    explanation: str
+    measured: Callable[[Pixels], Measured] = field(repr=False, compare=False)
+    unit: str = ""
+    kind: Literal["number", "category"] = "number"
+    levels: tuple[str, ...] = ()
+    whole: bool = False
+
+    @property
+    def missing(self) -> Measured:
+        """The value of an image on which this attribute is undefined, as an array of shape ()."""
+        return np.asarray(-1, np.int32) if self.kind == "category" else np.asarray(np.nan, np.float32)

@@ -1,0 +1,1 @@
+"""Pure functions behind every number of a report: exact tests, intervals, multiplicity, power."""

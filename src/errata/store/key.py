@@ -1,0 +1,72 @@
+"""The key of a run: what tells one run from another, so that the same call resumes and a different one is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from errata.core.codec import encode
+from errata.core.diagnosis import RunRecord
+
+__all__ = ["fingerprint_path", "input_key", "keep_key", "kept_key", "run_key"]
+
+_CHUNK = 1 << 20
+
+
+def run_key(run: RunRecord) -> str:
+    """Sixteen hexadecimal digits of a run's inputs and settings, read from what the run says about itself."""
+    plain = encode(run)
+    methods = [{"name": method["name"], "options": method["options"]} for method in plain["methods"]]
+    names = ("model", "data", "task", "metric", "seed", "split_seed", "alpha", "proof", "multiplicity", "settings")
+    return _digest({"methods": methods} | {name: plain[name] for name in names})
+
+
+def input_key(inputs: Mapping[str, str | None], settings: Mapping[str, Any]) -> str:
+    """The same of a call that has not run yet: its paths (their content counts) and its settings.
+
+    Raises OSError when an input cannot be read.
+    """
+    content = {name: None if where is None else fingerprint_path(where) for name, where in inputs.items()}
+    return _digest({"inputs": content, "settings": encode(settings)})
+
+
+def fingerprint_path(where: str) -> str:
+    """A digest of a file's bytes, of the names, sizes and times of a folder's files, or of any other words."""
+    digest = hashlib.blake2b(digest_size=16)
+    path = Path(where)
+    if path.is_file():
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    elif path.is_dir():
+        # Reading a hundred thousand images only to name a folder would double the time of the run.
+        for entry in sorted(path.rglob("*")):
+            if entry.is_file():
+                facts = entry.stat()
+                digest.update(f"{entry.relative_to(path)}|{facts.st_size}|{facts.st_mtime_ns}\n".encode())
+    else:
+        digest.update(where.encode())
+    return digest.hexdigest()
+
+
+def keep_key(partial: Path, key: str) -> None:
+    """Note beside the blocks in the making which run this process makes; `save` puts the key into `run.json`."""
+    partial.mkdir(parents=True, exist_ok=True)
+    (partial / "key").write_text(f"{os.getpid()} {key}", encoding="ascii")
+
+
+def kept_key(partial: Path) -> str | None:
+    """The key that this process noted with `keep_key`; a killed process's note says nothing of our run."""
+    try:
+        process, key = (partial / "key").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return None
+    return key if process == str(os.getpid()) else None
+
+
+def _digest(plain: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=8).hexdigest()
