@@ -61,7 +61,8 @@ def method_list() -> str:
         rows = []
         for option in fields(method):
             default = option.default if option.default is not MISSING else "required"
-            rows.append(f"| `{option.name}` | `{default!r}` | `{option.type}` |")
+            kind = str(option.type).replace("|", "\\|")
+            rows.append(f"| `{option.name}` | `{default!r}` | `{kind}` |")
         if rows:
             parts.append("\n".join(["| option | default | type |", "|---|---|---|", *rows]) + "\n")
     return "\n".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ from errata.proof.order import best_first, folded
 from errata.proof.sample import Ground, grounds
 from errata.proof.settle import LEAST_ROWS, Dropped, Settled, gather, settle
 from errata.stats.multiplicity import benjamini_hochberg
-from errata.stats.power import detectable_difference, detectable_loss
+from errata.stats.power import detectable_difference, detectable_loss, equivalent_rate
 
 __all__ = ["Confirmation", "confirm"]
 
@@ -164,22 +165,22 @@ def _tested(judged: Mapping[str, Judged], family: Family) -> int:
 def _detectable(ground: Ground, *, level: float) -> tuple[Detectable, ...]:
     """The curve of a run that found nothing: a slice alone among as many tests as this run made, if proposed."""
     sample = ground.confirm
-    rows = len(sample)
-    strata = int(np.count_nonzero(sample.totals.rows))
-    # Where groups are the unit, rows are compared within class and group, and each such cell fixes one of its rows.
-    free = rows - (len(sample.cells.group) if sample.cells is not None else strata)
+    cells = sample.cells
+    # Where groups are the unit, rows are compared within class and group.
+    rows, loss = (cells.rows, cells.loss) if cells is not None else (sample.totals.rows, sample.totals.loss)
+    within = float(sample.totals.squares.sum() - (loss * loss / np.maximum(rows, 1.0)).sum())
+    # Each such cell fixes one of its rows: its mean is known only from them.
+    free = len(sample) - int(np.count_nonzero(rows))
+    variance = max(within, 0.0) / max(free, 1)
     curve = []
     for share in SHARES:
         difference = None
-        if free > 1 and share * rows >= LEAST_ROWS:
+        if free > 1 and share * len(sample) >= LEAST_ROWS:
             if sample.binary:
-                wrong = round(float(sample.loss.mean()) * free)
-                difference = detectable_difference(share, rows=free, wrong=wrong, level=level)
+                rate = equivalent_rate(variance, above_half=bool(sample.loss.mean() > 0.5))
+                difference = detectable_difference(share, rows=free, rate=rate, level=level)
             else:
-                within = sample.totals.squares.sum() - float((sample.totals.loss**2 / np.maximum(
-                    sample.totals.rows, 1)).sum())  # fmt: skip
-                deviation = float(np.sqrt(max(within, 0.0) / free))
-                difference = detectable_loss(share, rows=free, deviation=deviation, level=level)
+                difference = detectable_loss(share, rows=free, deviation=math.sqrt(variance), level=level)
         curve.append(Detectable(share=share, difference=difference))
     return tuple(curve)
 

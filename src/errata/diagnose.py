@@ -139,7 +139,7 @@ def diagnose(
         evaluation = evaluate(
             dataset, model=connected, use=use, task=task, metric=metric, positive=positive, out_of_fold=out_of_fold,
             trained_on=trained_on, seed=seed, split_seed=split_seed, shares=shares,
-            folder=None if out is None else Path(out) / ".partial", progress=part(report, 0.0, 0.5),
+            folder=None if out is None else Path(out), progress=part(report, 0.0, 0.5),
         )  # fmt: skip
         watch.lap("evaluate")
     diagnosis = judge(
@@ -255,7 +255,7 @@ def _record(
     inside = fold >= 0
     data = evaluation.dataset
     model = evaluation.model
-    caveats = (*data.caveats, *evaluation.caveats, *confirmation.caveats)
+    caveats = (*data.caveats, *evaluation.caveats, *confirmation.caveats, *look.caveats)
     return RunRecord(
         errata=__version__, created=_now(), seed=seed, split_seed=split_seed, alpha=how.alpha,
         proof=how.proof, multiplicity=how.multiplicity, looks=look.number,

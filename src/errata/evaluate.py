@@ -15,10 +15,12 @@ from errata.core.columns import Column, Level
 from errata.core.dataset import Dataset, SetAside
 from errata.core.errors import UsageError, nearest
 from errata.core.evaluation import EXPLORE, LEFT_OUT, Evaluation, Metric, Predictions
-from errata.core.folds import Copies, Split, copies, fifths, split
+from errata.core.copies import Copies, copies
+from errata.core.folds import Split, fifths, split
 from errata.core.model import Model, Task
 from errata.engine.outcome import Outcome, from_output, from_table, losses, positive_class, task_of
-from errata.engine.predict import predict_all, predict_out_of_fold
+from errata.engine.out_of_fold import predict_out_of_fold
+from errata.engine.predict import predict_all
 from errata.open import open_dataset, open_model
 from errata.ops.measure.columns import measured
 from errata.ops.outputs import detect_outputs, identifiers, named_outputs
@@ -26,6 +28,17 @@ from errata.ops.outputs import detect_outputs, identifiers, named_outputs
 __all__ = ["evaluate"]
 
 Progress = Callable[[float, str], None]
+
+
+_ORIGINS = {
+    "unknown": (
+        "It is not known whether the model was trained on these rows; if it was, its errors on other rows are more and "
+        "may be others (say --trained-on these, other, or the file it was trained on).",
+    ),
+    "in-sample": ("The model was trained on these rows; its errors on other rows are more and may be others.",),
+    "out-of-fold": ("Predictions are out of fold: findings concern the way the model is trained, not one trained model.",),
+}
+"""What a reader must know of where the predictions come from (proof.md section 12)."""
 
 
 def evaluate(
@@ -52,7 +65,7 @@ def evaluate(
     trained_on   "these" rows (in-sample), "other" rows (held-out), or a path to the training data, whose rows are left
                  out here; None when not known
     use          columns to bring back that would be set aside
-    folder       where predictions in the making are kept, so that a killed evaluation resumes
+    folder       the run directory in which predictions in the making are kept, so that a killed evaluation resumes
 
     Raises UsageError for data, labels or options that cannot be used, CannotRunError when the model fails.
     """
@@ -71,15 +84,15 @@ def evaluate(
     dataset = measured(_with_label(dataset, outcome))
     folds, alike, notes = _folds(dataset, outcome, shares=shares, split_seed=split_seed, trained_on=trained_on)
     fold = np.where(np.isnan(loss), LEFT_OUT, folds.fold).astype(np.int8)
+    origin = _origin(dataset, out_of_fold, trained_on)
     evaluation = Evaluation(
         dataset=dataset, model=None if connected is None else connected.spec, task=task, metric=metric,
         classes=outcome.classes, labels=outcome.labels, predicted=outcome.predicted, scores=outcome.scores,
         loss=np.nan_to_num(loss), stratum=_strata(outcome, fold), fold=fold, counted=alike.counted,
         group=folds.group, features=(), positive=chosen,
-        predictions=_origin(dataset, out_of_fold, trained_on),
-        caveats=(*outcome.caveats, *caveats, *notes), fingerprint=_fingerprint(dataset, outcome),
+        predictions=origin, caveats=(*outcome.caveats, *caveats, *notes, *_ORIGINS.get(origin, ())), fingerprint=_fingerprint(dataset, outcome),
     )  # fmt: skip
-    return _with_features(evaluation, use, connected is not None)
+    return _with_features(evaluation, use)
 
 
 def _outcome(
@@ -102,7 +115,7 @@ def _outcome(
         said = predict_all(model, dataset, folder=folder, progress=tick)
     else:
         said = predict_out_of_fold(model, dataset, folds=folds, seed=seed, folder=folder, progress=tick)
-    return from_output(dataset, task, said.output, model.spec, answered=said.answered), task, said.caveats
+    return from_output(dataset, task, said.output, said.spec, answered=said.answered), task, said.caveats
 
 
 def _check_columns(dataset: Dataset, use: Sequence[str]) -> None:
@@ -146,7 +159,7 @@ def _folds(
             raise UsageError(f"Every row is among the training data `{trained_on}`.", hint="give other rows.")
     alike = copies(dataset, eligible=usable)
     folds = split(
-        dataset, labels=np.asarray(outcome.labels), task=outcome.task, copies=alike, eligible=usable,
+        dataset, labels=outcome.labels, task=outcome.task, copies=alike, eligible=usable,
         shares=None if shares is None else tuple(shares), split_seed=split_seed,
     )  # fmt: skip
     return folds, alike, (*notes, *filter(None, [alike.note]), *folds.notes)
@@ -171,30 +184,28 @@ def _fingerprint(dataset: Dataset, outcome: Outcome) -> str:
     return digest.hexdigest()
 
 
-def _with_features(evaluation: Evaluation, use: Sequence[str], connected: bool) -> Evaluation:
+def _with_features(evaluation: Evaluation, use: Sequence[str]) -> Evaluation:
     """The columns that methods may read; outputs and identifiers are set aside and named (proof.md section 2)."""
     dataset = evaluation.dataset
     roles = {dataset.prediction, dataset.id, dataset.group, dataset.time, dataset.split, *dataset.scores}
-    candidates = tuple(
+    measures = {name for source in dataset.sources for name in source.columns}
+    candidates = [
         name for name in dataset.table
         if name not in roles and dataset.table.column(name).kind in ("number", "category", "boolean", "datetime")
-    )  # fmt: skip
-    inputs = set(dataset.input_names) if connected else set()
-    suspects = tuple(name for name in candidates if name != dataset.label and name not in inputs)
-    asked = replace(evaluation, features=suspects)
-    aside = [*dataset.set_aside, *named_outputs(asked), *identifiers(replace(evaluation, features=candidates))]
-    known = {item.column for item in aside}
-    rest = tuple(name for name in suspects if name not in known)
-    outputs = [*named_outputs(asked), *detect_outputs(replace(evaluation, features=rest))]
-    kept: dict[str, SetAside] = {}
-    for item in (*aside, *outputs):
+    ]  # fmt: skip
+    named = named_outputs(replace(evaluation, features=tuple(candidates)))
+    hidden = {item.column for item in (*dataset.set_aside, *named)}
+    unnamed = tuple(name for name in candidates if name not in hidden and name not in measures)
+    reading = detect_outputs(replace(evaluation, features=unnamed))
+    marks = identifiers(replace(evaluation, features=unnamed))
+    aside: dict[str, SetAside] = {}
+    for item in (*dataset.set_aside, *named, *reading, *marks):
         if item.column not in use:
-            kept.setdefault(item.column, item)
+            aside.setdefault(item.column, item)
+    outputs = [item.column for item in (*named, *reading) if item.column in aside]
     return replace(
         evaluation,
-        features=tuple(name for name in candidates if name not in kept),
-        outputs=tuple(dict.fromkeys([*(item.column for item in outputs if item.column in kept),
-                                     *filter(None, [dataset.prediction]), *dataset.scores])),
-        set_aside=tuple(kept.values()),
-        predictions=evaluation.predictions,
-    )  # fmt: skip
+        features=tuple(name for name in candidates if name not in aside),
+        outputs=tuple(dict.fromkeys([*outputs, *filter(None, [dataset.prediction]), *dataset.scores])),
+        set_aside=tuple(aside.values()),
+    )

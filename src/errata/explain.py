@@ -118,9 +118,10 @@ def _saw(
 ) -> dict[str, dict[str, Level | None]]:
     """The values that the model's last step saw in the rule's columns, where a pipeline changed them."""
     dataset = evaluation.dataset
-    if not isinstance(job.model, Transforms) or dataset.read is None or not len(rows):
+    model = job.model
+    if not isinstance(model, Transforms) or dataset.read is None or not len(rows):
         return {}
-    seen = job.model.transform(dataset.read(rows))
+    seen = model.transform(dataset.read(rows))
     wanted = {name: values for name, values in seen.items() if any(_stems_from(name, column) for column in columns)}
     return {
         key: {name: _plain(values[place]) for name, values in wanted.items()} for place, key in enumerate(ids) if wanted

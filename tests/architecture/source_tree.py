@@ -43,8 +43,8 @@ class Module:
 
     @property
     def place(self) -> str:
-        """The first name under `errata`: its layer. The package's own `__init__` is ""."""
-        return self.name.split(".")[1] if "." in self.name else ""
+        """The first name under `errata`: its layer. The package's own `__init__` and `__main__` are ""."""
+        return self.name.split(".")[1].replace("__main__", "") if "." in self.name else ""
 
     @property
     def where(self) -> str:

@@ -22,13 +22,13 @@ from errata.testing import planted
 
 def finding(text: str, status: str = "confirmed", **changes) -> Finding:
     rule = Where.parse(text)
-    numbers = dict(inside=0.58, outside=0.12, difference=0.46, interval=(0.4, 0.52), interval_level=0.95)
+    effect = Effect(name="error", inside=0.58, outside=0.12, difference=0.46, interval=(0.4, 0.52), interval_level=0.95)
     if status == "untestable":
-        numbers = dict(inside=None, outside=float("nan"), difference=None, interval=None, interval_level=None)
-    plain = dict(
+        effect = replace(effect, inside=None, outside=float("nan"), difference=None, interval=None, interval_level=None)
+    plain = Finding(
         id=Slice(rule=rule).id, status=status, title=f"Rows with {text}", claim=Slice(rule=rule).claim, family="errors",
         rule=rule, proposed_by=("error_tree",), support=Support(explore=120, confirm=118),
-        metric=Effect(name="error", **numbers), test="exact, stratified by class", baseline="rows of the same class",
+        metric=effect, test="exact, stratified by class", baseline="rows of the same class",
         strata="class", p_value=None if status == "untestable" else 1e-9,
         q_value=None if status == "untestable" else 1e-8, share_of_errors=0.2,
         evidence=(
@@ -40,7 +40,7 @@ def finding(text: str, status: str = "confirmed", **changes) -> Finding:
         caveats=("12 members have no rest in their class",),
         history=(Event(what="confirmed", when="2026-01-01T00:00:00+00:00"),),
     )  # fmt: skip
-    return Finding(**{**plain, **changes})
+    return replace(plain, **changes)
 
 
 @pytest.fixture

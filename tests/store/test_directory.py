@@ -22,7 +22,7 @@ from errata.core.errors import CannotRunError, UsageError
 from errata.core.evaluation import FOLDS
 from errata.core.rules import Where
 from errata.store.directory import is_run, load, save, update_findings
-from errata.store.key import keep_key
+from errata.store.key import Call, announce
 
 RUN_KEYS = {
     "schema", "errata", "created", "seed", "split_seed", "alpha", "proof", "multiplicity", "looks", "model", "data",
@@ -160,9 +160,7 @@ def test_a_loaded_run_applies_its_rules_and_saves_again(diagnosis, tmp_path):
         np.testing.assert_array_equal(item.rule.members(back.evaluation), diagnosis.members[item.id])
     again = load(back.save(tmp_path / "run"))
     assert encode(again.findings) == encode(back.findings)
-    np.testing.assert_array_equal(
-        again.evaluation.column("age").values, diagnosis.evaluation.column("age").values
-    )
+    np.testing.assert_array_equal(again.evaluation.column("age").values, diagnosis.evaluation.column("age").values)
 
 
 def test_a_summary_reads_no_rows(diagnosis, tmp_path):
@@ -208,12 +206,17 @@ def test_what_an_older_run_left_does_not_survive_in_a_newer_one(diagnosis, tmp_p
     assert left == ["evidence.json", "findings.json", "report.html", "run.json"]
 
 
-def test_an_announced_run_keeps_its_key_and_a_dead_process_announces_nothing(diagnosis, tmp_path):
-    keep_key(tmp_path / "run" / ".partial", "0123456789abcdef")
-    assert _json(diagnosis.save(tmp_path / "run") / "run.json")["key"] == "0123456789abcdef"
-    keep_key(tmp_path / "two" / ".partial", "0123456789abcdef")
-    (tmp_path / "two" / ".partial" / "key").write_text("1 0123456789abcdef")
-    assert _json(diagnosis.save(tmp_path / "two") / "run.json")["key"] != "0123456789abcdef"
+def test_an_announced_run_keeps_its_call_and_a_dead_process_announces_nothing(diagnosis, tmp_path):
+    call = Call(key="0123456789abcdef", command="errata diagnose x.csv", options={"data": "x.csv", "alpha": 0.1})
+    announce(tmp_path / "run" / ".partial", call)
+    run = _json(diagnosis.save(tmp_path / "run") / "run.json")
+    assert run["key"] == call.key
+    assert run["command"] == "errata diagnose x.csv"
+    assert run["settings"]["call"] == {"data": "x.csv", "alpha": 0.1}
+    announce(tmp_path / "two" / ".partial", call)
+    note = tmp_path / "two" / ".partial" / "call.json"
+    note.write_text(note.read_text().replace(str(os.getpid()), "1"))
+    assert _json(diagnosis.save(tmp_path / "two") / "run.json")["key"] != call.key
 
 
 @pytest.mark.parametrize(

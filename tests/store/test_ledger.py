@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -110,4 +109,4 @@ def test_where_the_state_lies(monkeypatch, tmp_path):
 def test_the_fingerprint_never_becomes_a_path(tmp_path):
     with pytest.raises(ValueError, match="hexadecimal"):
         _look("../ab", ["1"], tmp_path)
-    assert not os.listdir(tmp_path)
+    assert not list(tmp_path.iterdir())

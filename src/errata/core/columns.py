@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.errors import UsageError, nearest
 
-__all__ = ["Bool", "Column", "Columns", "Float", "Int", "Kind", "Level", "Table"]
+__all__ = ["Bool", "Column", "Columns", "Float", "Int", "Kind", "Level", "Table", "indices"]
 
 Kind = Literal["number", "category", "boolean", "datetime", "text", "embedding", "scores"]
 Level = str | int | float | bool
@@ -20,6 +20,13 @@ Int = NDArray[np.integer]
 Bool = NDArray[np.bool_]
 
 _MISSING_CODE = -1
+
+
+def indices(rows: Int | Bool) -> Int:
+    """Row indices (m,) from indices or from a mask (n,)."""
+    if rows.dtype == np.bool_:
+        return np.flatnonzero(rows)
+    return cast(Int, rows)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,7 +64,7 @@ class Column:
     def take(self, rows: Int | Bool) -> Column:
         """The same column for some rows, given by index (m,) or by mask (n,)."""
         if self.kind == "text":
-            return self._take_text(np.flatnonzero(rows) if rows.dtype == bool else rows)
+            return self._take_text(indices(rows))
         return self._with(values=self.values[rows])
 
     def missing(self) -> Bool:
@@ -65,10 +72,10 @@ class Column:
         if self.kind in ("category", "boolean"):
             return np.asarray(self.values < 0)  # type: ignore[operator]
         if self.kind == "datetime":
-            return np.asarray(np.isnat(self.values))  # type: ignore[arg-type]
+            return np.asarray(np.isnat(self.values))
         if self.kind == "text":
             return self.absent if self.absent is not None else np.zeros(len(self), dtype=bool)
-        bad = np.isnan(self.values)  # type: ignore[arg-type]
+        bad = np.isnan(self.values)
         return np.asarray(bad if bad.ndim == 1 else bad.any(axis=1))
 
     def value(self, row: int) -> Level | None:
@@ -132,7 +139,7 @@ class Column:
     @staticmethod
     def strings(values: Sequence[str | None]) -> Column:
         """A text column from Python strings, None where missing."""
-        encoded = [b"" if value is None else value.encode() for value in values]
+        encoded = [b"" if value is None else value.encode("utf-8", "surrogatepass") for value in values]
         offsets = np.concatenate([[0], np.cumsum([len(piece) for piece in encoded])]).astype(np.int64)
         absent = np.array([value is None for value in values], dtype=bool)
         joined = np.frombuffer(b"".join(encoded), dtype=np.uint8)

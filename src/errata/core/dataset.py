@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from errata.core.columns import Bool, Int, Table
+from errata.core.columns import Bool, Int, Table, indices
 from errata.core.model import Inputs
 from errata.core.source import Source
 
@@ -73,7 +73,7 @@ class Dataset:
 
     def ids(self, rows: Int | Bool | None = None) -> list[str]:
         """The ids of some rows (all when None), as shown to people and written to files."""
-        chosen = np.arange(len(self)) if rows is None else np.flatnonzero(rows) if rows.dtype == bool else rows
+        chosen = np.arange(len(self)) if rows is None else indices(rows)
         if self.id is not None:
             column = self.table.column(self.id)
             return [str(column.value(int(row))) for row in chosen]

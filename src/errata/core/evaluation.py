@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from errata.core.columns import Bool, Column, Float, Int, Level
+from errata.core.columns import Bool, Column, Float, Int, Level, indices
 from errata.core.dataset import Dataset, SetAside
 from errata.core.errors import UsageError, nearest
 from errata.core.model import ModelSpec, Task
@@ -76,7 +76,7 @@ class Evaluation:
 
     def take(self, rows: Int | Bool) -> Evaluation:
         """A view of some rows of this view, by index (m,) or mask (n,)."""
-        chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
+        chosen = indices(rows)
         return replace(self, rows=chosen if self.rows is None else self.rows[chosen])
 
     def part(self, fold: int, *, copies: bool = False) -> Evaluation:

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.columns import Bool, Column, Float, Int
-from errata.core.copies import Copies
+from errata.core.copies import Copies, copies
 from errata.core.dataset import Dataset
 from errata.core.errors import UsageError, nearest
 from errata.core.evaluation import CONFIRM, EXPLORE, LEFT_OUT, SEALED
 from errata.core.hashing import Hashes, column_hash, keyed, occurrences
+from errata.core.model import Task
 
-__all__ = ["FEW_GROUPS", "SEALED_FROM", "How", "Split", "fifths", "split"]
+__all__ = ["FEW_GROUPS", "SEALED_FROM", "Copies", "How", "Split", "copies", "fifths", "split"]
 
 How = Literal["rows", "groups", "class x group", "time", "column"]
 
@@ -74,6 +75,7 @@ def split(
     dataset: Dataset,
     *,
     labels: Int | Float,
+    task: Task,
     copies: Copies,
     eligible: Bool | None = None,
     shares: Sequence[float] | None = None,
@@ -81,7 +83,7 @@ def split(
 ) -> Split:
     """The fold of every row, by a keyed hash of its id ranked within its label.
 
-    labels    (N,) integer class codes, -1 where there is none; or float targets, NaN where there is none
+    labels    (N,) class codes, -1 where there is none; in regression the target, NaN where there is none
     eligible  (N,) bool: rows that may be used; rows without a label never are
     shares    of explore, confirm, sealed; 50/50/0 below 5,000 usable rows and 40/40/20 from there on when None
 
@@ -89,19 +91,20 @@ def split(
     time, the earliest to explore. A split column decides by itself: training rows are left out, validation rows
     explore, test rows confirm. Raises UsageError when a fold stays empty or the column's words are not known.
     """
-    labelled = labels >= 0 if np.issubdtype(labels.dtype, np.integer) else np.isfinite(labels)
+    labelled = labels >= 0 if task == "classification" else np.isfinite(labels)
     usable = labelled if eligible is None else labelled & eligible
-    chosen, notes = usable, ()
+    chosen = usable
+    notes: tuple[str, ...] = ()
     if dataset.split is not None:
         parts = _parts(dataset.table.column(dataset.split), dataset.split)
         if (usable & (parts == _VALIDATION)).any() and (usable & (parts == _TEST)).any():
-            return _check(_by_column(dataset, parts, usable), dataset)
+            return _check(_by_column(dataset, parts, usable, copies), dataset)
         chosen = usable & (parts != _TRAIN) & (parts != "")
-        notes = (
-            f"training rows by `{dataset.split}` are left out; the other {int(chosen.sum()):,} rows are split by hash.",
-        )
+        left = f"the {int(chosen.sum()):,} other rows"
+        notes += (f"training rows by `{dataset.split}` are left out; {left} are split by hash.",)
     aimed = _shares(shares, int(chosen.sum()))
-    units = _units(dataset, labels, copies, chosen, split_seed)
+    stratum = labels if task == "classification" else fifths(labels.astype(np.float64), cut_on=chosen)
+    units = _units(dataset, labels, stratum.astype(np.int64), copies, chosen, split_seed)
     if dataset.group is not None:
         result = _by_group(dataset.table.column(dataset.group), units, chosen, aimed, split_seed, name=dataset.group)
     elif dataset.time is not None:
@@ -147,9 +150,9 @@ def _shares(shares: Sequence[float] | None, n: int) -> tuple[float, float, float
     return parts[0], parts[1], parts[2]
 
 
-def _units(dataset: Dataset, labels: Int | Float, copies: Copies, chosen: Bool, split_seed: int) -> _Units:
-    whole = np.issubdtype(labels.dtype, np.integer)
-    stratum = labels.astype(np.int64) if whole else fifths(labels.astype(np.float64), cut_on=chosen)
+def _units(
+    dataset: Dataset, labels: Int | Float, stratum: Int, copies: Copies, chosen: Bool, split_seed: int
+) -> _Units:
     # Rows with one id are told apart by their label and their number under it, so that the order of rows cannot matter.
     bits = labels.astype(np.float64) + 0.0
     named = keyed(dataset.id_hash ^ keyed(bits.view(np.uint64), seed="label"), seed="id and label")
@@ -172,10 +175,10 @@ def _deal(key: Hashes, strata: Sequence[Int], shares: tuple[float, float, float]
     if not len(key):
         return _empty(0)
     levels = [np.zeros(len(key), dtype=np.uint64)]
-    joined = np.zeros(len(key), dtype=np.int64)
+    joined: Int = np.zeros(len(key), dtype=np.int64)
     for level in strata:
         # The order of strata comes from their keys, so that the coding of classes and groups cannot matter.
-        joined = np.unique(np.stack([joined, level.astype(np.int64)]), axis=1, return_inverse=True)[1].ravel()
+        joined = _join(joined, level)
         sums = np.zeros(int(joined.max()) + 1, dtype=np.uint64)
         np.add.at(sums, joined, key)
         levels.append(keyed(sums, seed="stratum")[joined])
@@ -200,41 +203,40 @@ def _by_group(
 ) -> Split:
     hashes = column_hash(column)
     absent = column.missing()
-    known = np.unique(hashes[chosen & ~absent])
+    groups = len(np.unique(hashes[chosen & ~absent]))
     lost = int((absent & chosen).sum())
-    notes = (f"{lost:,} rows have no `{name}`; each counts as a group of its own.",) if lost else ()
     fold = _empty(len(column))
-    if len(known) < FEW_GROUPS:
+    if groups < FEW_GROUPS:
         notes = (f"{lost:,} rows have no `{name}`; they count as one group.",) if lost else ()
         group = np.unique(hashes, return_inverse=True)[1].astype(np.int32)
         fold[units.rows] = _deal(units.key, [units.stratum, group[units.rows]], shares)
-        return Split(
-            fold=fold,
-            how="class x group",
-            shares=shares,
-            group=group,
-            groups=len(np.unique(group[chosen])),
-            notes=notes,
-        )
-    alone = np.flatnonzero(absent)
-    group = np.unique(hashes, return_inverse=True)[1]
-    group[alone] = len(group) + np.arange(len(alone))
-    group = np.unique(group, return_inverse=True)[1].astype(np.int32)
-    hashes[units.rows] = np.where(absent[units.rows], units.key, hashes[units.rows])
+        return Split(fold=fold, how="class x group", shares=shares, group=group, groups=groups, notes=notes)
+    notes = (f"{lost:,} rows have no `{name}`; each counts as a group of its own.",) if lost else ()
+    codes = np.unique(hashes, return_inverse=True)[1].astype(np.int64)
+    codes[absent] = len(codes) + np.arange(int(absent.sum()))
+    group = np.unique(codes, return_inverse=True)[1].astype(np.int32)
+    named = np.where(absent[units.rows], units.key, hashes[units.rows])
     code, where, of = np.unique(group[units.rows], return_index=True, return_inverse=True)
-    dealt = _deal(keyed(hashes[units.rows][where], seed=split_seed), [_commonest(of, units.stratum)], shares)
     of_group = _empty(int(group.max()) + 1)
-    of_group[code] = dealt
+    of_group[code] = _deal(keyed(named[where], seed=split_seed), [_commonest(of, units.stratum)], shares)
     fold[chosen] = of_group[group[chosen]]
     return Split(fold=fold, how="groups", shares=shares, group=group, groups=len(code), notes=notes)
 
 
+def _join(coarse: Int, fine: Int) -> Int:
+    """(n,) codes of the pairs of two codes."""
+    low = int(fine.min(initial=0))
+    pairs = coarse.astype(np.int64) * (int(fine.max(initial=0)) - low + 1) + (fine - low)
+    return np.asarray(np.unique(pairs, return_inverse=True)[1], dtype=np.int64)
+
+
 def _commonest(group: Int, stratum: Int) -> Int:
     """(g,) the class that most rows of each group have: groups are spread over folds by it."""
-    pairs, counts = np.unique(np.stack([group, stratum]), axis=1, return_counts=True)
-    order = np.lexsort((-counts, pairs[0]))
-    first = np.unique(pairs[0][order], return_index=True)[1]
-    return np.asarray(pairs[1][order][first])
+    pair = _join(group, stratum)
+    _, at, counts = np.unique(pair, return_index=True, return_counts=True)
+    order = np.lexsort((stratum[at], -counts, group[at]))
+    first = np.unique(group[at][order], return_index=True)[1]
+    return np.asarray(stratum[at][order][first])
 
 
 def _by_time(column: Column, units: _Units, shares: tuple[float, float, float], *, name: str) -> Split:
@@ -246,9 +248,8 @@ def _by_time(column: Column, units: _Units, shares: tuple[float, float, float], 
     fold = _empty(len(column))
     absent = column.missing()
     rows = units.rows[~absent[units.rows]]
-    notes = (
-        (f"{len(units.rows) - len(rows):,} rows without `{name}` are left out.",) if len(rows) < len(units.rows) else ()
-    )
+    lost = len(units.rows) - len(rows)
+    notes = (f"{lost:,} rows without `{name}` are left out.",) if lost else ()
     moments, of = np.unique(column.values[rows], return_inverse=True)
     if len(moments) < 2:
         raise UsageError(f"The time column `{name}` has `{len(moments)}` values; blocks of time need two or more.")
@@ -265,7 +266,7 @@ def _parts(column: Column, name: str) -> NDArray[np.str_]:
     """(N,) words: train, validation, test, or empty where missing."""
     if column.kind == "boolean" and name.lower() in ("is_train", "train", "is_test", "test"):
         yes, no = (_TRAIN, _TEST) if "train" in name.lower() else (_TEST, _TRAIN)
-        return np.array([no, yes, ""])[column.values]
+        return np.asarray(np.array([no, yes, ""])[column.values], dtype=np.str_)
     if column.kind != "category":
         raise UsageError(f"The split column `{name}` holds {column.kind}.", hint="its words are train, val and test.")
     words = []
@@ -277,23 +278,28 @@ def _parts(column: Column, name: str) -> NDArray[np.str_]:
                 hint=nearest(str(level), ("train", "val", "test")),
             )
         words.append(_SPLIT_WORDS[word])
-    return np.array([*words, ""])[column.values]
+    return np.asarray(np.array([*words, ""])[column.values], dtype=np.str_)
 
 
-def _by_column(dataset: Dataset, parts: NDArray[np.str_], usable: Bool) -> Split:
+def _by_column(dataset: Dataset, parts: NDArray[np.str_], usable: Bool, copies: Copies) -> Split:
     fold = _empty(len(dataset))
     fold[usable & (parts == _VALIDATION)] = EXPLORE
     fold[usable & (parts == _TEST)] = CONFIRM
     used = fold != LEFT_OUT
     shares = (float((fold == EXPLORE).sum() / used.sum()), float((fold == CONFIRM).sum() / used.sum()), 0.0)
+    notes: tuple[str, ...] = ()
+    leaked = int((used & (parts[copies.first] == _TRAIN)).sum())
+    if leaked:
+        notes += (f"{leaked:,} validation or test rows are copies of training rows and are not counted.",)
     if dataset.group is None:
-        return Split(fold=fold, how="column", shares=shares)
+        return Split(fold=fold, how="column", shares=shares, notes=notes)
     hashes = column_hash(dataset.table.column(dataset.group))
     shared = len(np.intersect1d(hashes[fold == EXPLORE], hashes[fold == CONFIRM]))
-    notes = (f"{shared:,} groups have rows in both validation and test of `{dataset.split}`.",) if shared else ()
+    if shared:
+        notes += (f"{shared:,} groups have rows in both validation and test of `{dataset.split}`.",)
     group = np.unique(hashes, return_inverse=True)[1].astype(np.int32)
-    count = len(np.unique(group[used]))
-    return Split(fold=fold, how="column", shares=shares, group=group, groups=count, notes=notes)
+    groups = len(np.unique(group[used]))
+    return Split(fold=fold, how="column", shares=shares, group=group, groups=groups, notes=notes)
 
 
 def _check(result: Split, dataset: Dataset) -> Split:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,9 +98,8 @@ def fingerprint(columns: Mapping[str, Column], *, ordered: bool = True) -> str:
         rows ^= np.arange(len(rows), dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     rows = _mix(rows)
     total = f"{len(rows)}:{int(rows.sum(dtype=np.uint64))}:{int(np.bitwise_xor.reduce(rows)) if len(rows) else 0}"
-    return hashlib.blake2b(
-        "\0".join([total, *sorted(columns)]).encode("utf-8", "surrogatepass"), digest_size=16
-    ).hexdigest()
+    said = "\0".join([total, *sorted(columns)]).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(said, digest_size=16).hexdigest()
 
 
 def column_hash(column: Column) -> Hashes:
@@ -123,7 +122,7 @@ def column_hash(column: Column) -> Hashes:
 
 
 def _missing() -> np.uint64:
-    return _mix(np.array([_MISSING]))[0]
+    return np.uint64(_mix(np.array([_MISSING]))[0])
 
 
 def _number_bits(values: NDArray[np.generic]) -> Hashes:
@@ -146,12 +145,12 @@ def _level_hashes(levels: tuple[Level, ...]) -> Hashes:
     return hashes
 
 
-def _hash_moments(values: NDArray[np.generic]) -> Hashes:
-    absent = np.isnat(values)  # type: ignore[arg-type]
+def _hash_moments(values: NDArray[Any]) -> Hashes:
+    absent = np.isnat(values)
     coarse = values.astype("datetime64[us]")
     hashes = coarse.astype(np.int64).view(np.uint64) ^ _MOMENT
     if np.datetime_data(values.dtype)[0] in ("ns", "ps", "fs", "as"):
-        rest = (values - coarse).astype(np.int64)  # type: ignore[operator]
+        rest = (values - coarse).astype(np.int64)
         rest[absent] = 0
         hashes ^= rest.view(np.uint64) << np.uint64(54)
     hashes[absent] = _MISSING

@@ -187,12 +187,12 @@ def _compare_moments(values: NDArray[Any], op: Op, moment: datetime | None) -> B
             below = bool(wanted <= low)
             always = op == "!=" or (op in (">", ">=") if below else op in ("<", "<="))
             return here if always else np.zeros(len(values), dtype=bool)
-    return np.asarray(_ORDER[op](values, wanted)) & here
+    return np.asarray(np.asarray(_ORDER[op](values, wanted)) & here, dtype=bool)
 
 
 def _compare_text(column: Column, op: Op, value: str) -> Bool:
     assert column.offsets is not None
-    wanted = np.frombuffer(value.encode("utf-8", "replace"), dtype=np.uint8)
+    wanted = np.frombuffer(value.encode("utf-8", "surrogatepass"), dtype=np.uint8)
     here = ~column.missing()
     if op in ("=", "!="):
         same = _same_text(column, wanted) & here
@@ -232,4 +232,4 @@ def _text_sign(column: Column, wanted: NDArray[np.uint8]) -> NDArray[np.int8]:
         found = differs[at, first]
         larger = np.where(column.values[positions[at, first]] > wanted[first], 1, -1)
         sign[rows] = np.where(found, larger, sign[rows])
-    return sign
+    return np.asarray(sign, dtype=np.int8)

@@ -117,7 +117,7 @@ def losses(outcome: Outcome, metric: Metric, positive: Level | None) -> NDArray[
     """
     if outcome.task == "regression":
         off = np.asarray(outcome.predicted, dtype=np.float64) - np.asarray(outcome.labels, dtype=np.float64)
-        return np.abs(off) if metric == "absolute-error" else off * off
+        return np.asarray(np.abs(off) if metric == "absolute-error" else off * off)
     if metric == "loss":
         return _cross_entropy(outcome)
     wrong = (outcome.labels != outcome.predicted).astype(np.float64)
@@ -165,9 +165,9 @@ def _classification(
     extra = {*label.levels, *predicted.levels} - set(levels)
     classes = (*levels, *sorted(extra, key=lambda level: (isinstance(level, str), level)))
     caveats = _strangers(label, predicted, score_classes)
-    checks = [("label", label.codes >= 0), ("prediction", predicted.codes >= 0)]
+    checks: list[tuple[str, Bool]] = [("label", label.codes >= 0), ("prediction", predicted.codes >= 0)]
     if scores is not None:
-        checks.append(("scores", np.isfinite(scores).all(axis=1)))
+        checks.append(("scores", np.asarray(np.isfinite(scores).all(axis=1))))
         caveats += _odd_scores(scores)
         if len(classes) > scores.shape[1]:
             scores = np.pad(scores, ((0, 0), (0, len(classes) - scores.shape[1])))
@@ -287,7 +287,7 @@ def _code_labels(values: NDArray[Any]) -> _Coded:
 
 
 def _plain(value: Any) -> Level:
-    return int(value) if isinstance(value, float) and value.is_integer() else value  # type: ignore[no-any-return]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _recode(coded: _Coded, classes: tuple[Level, ...]) -> NDArray[np.int32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from errata.core.model import Inputs
 __all__ = ["AS_GIVEN", "Form", "columns_of", "forms_for", "is_frame", "matrix", "select"]
 
 Layout = Literal["as given", "flat", "flat channels first", "channels first", "channels last"]
+Library = Literal["", "pandas", "polars"]
 Dims = Sequence[int | None]
 
 
@@ -22,16 +24,28 @@ Dims = Sequence[int | None]
 class Form:
     """How an array of inputs (b, ...) is changed before the model sees it.
 
-    layout  of images: (b, h, w, c) to (b, c, h, w) for "channels first", to (b, h w c) for "flat", ...
-    factor  what values are multiplied by: 1 / 255 brings bytes to 0 to 1
-    shape   the shape of one input after that, () leaves it
-    dtype   the type the model takes, "" leaves it
+    layout   of images: (b, h, w, c) to (b, c, h, w) for "channels first", to (b, h w c) for "flat", ...
+    factor   what values are multiplied by: 1 / 255 brings bytes to 0 to 1
+    shape    the shape of one input after that, () leaves it
+    dtype    the type the model takes, "" leaves it
+    library  of dataframes that a frame is turned into, "" leaves it
     """
 
     layout: Layout = "as given"
     factor: float = 1.0
     shape: tuple[int, ...] = ()
     dtype: str = ""
+    library: Library = ""
+
+    def framed(self, frame: Any) -> Any:
+        """A dataframe in the library of this form."""
+        import narwhals as nw
+
+        if self.library == "pandas":
+            return nw.from_native(frame, eager_only=True).to_pandas()
+        if self.library == "polars":
+            return nw.from_native(frame, eager_only=True).to_polars()
+        return frame
 
     def apply(self, inputs: NDArray[Any]) -> NDArray[Any]:
         """The inputs in this form, (b, ...)."""
@@ -46,13 +60,10 @@ class Form:
 
     @property
     def words(self) -> str:
-        """What is done to the inputs, for a caveat; "" when nothing worth saying."""
-        said = []
-        if self.factor != 1.0:
-            said.append(f"divided by {1 / self.factor:g}" if self.factor < 1 else f"multiplied by {self.factor:g}")
-        if self.layout != "as given":
-            said.append("flattened" if self.layout.startswith("flat") else f"given with {self.layout}")
-        return " and ".join(said)
+        """What is done to the values of the inputs, for a caveat; "" when nothing is."""
+        if self.factor == 1.0:
+            return ""
+        return f"divided by {1 / self.factor:g}" if self.factor < 1 else f"multiplied by {self.factor:g}"
 
 
 AS_GIVEN = Form()
@@ -67,7 +78,7 @@ def forms_for(inputs: Inputs, *, dims: Dims | None, dtype: str, network: bool) -
     Raises UsageError when no layout of the inputs has the stated shape.
     """
     if is_frame(inputs):
-        return [Form(dtype=dtype)]
+        return [Form(library=library) for library in _libraries(inputs)]
     array = np.asarray(inputs)
     layouts = [form for layout in _layouts(array, network) for form in _fitting(array, layout, dims, dtype)]
     unique = list(dict.fromkeys(layouts))
@@ -118,6 +129,13 @@ def matrix(frame: Any, *, who: str) -> NDArray[Any]:
             )
         parts.append(values.astype(np.float64))
     return np.stack(parts, axis=1) if parts else np.empty((len(wide), 0))
+
+
+def _libraries(frame: Any) -> list[Library]:
+    """In which libraries a model could want a frame: its own first, except that Arrow tables are seldom meant."""
+    own = type(frame).__module__.partition(".")[0]
+    others: list[Library] = [name for name in ("pandas", "polars") if name != own and find_spec(name) is not None]
+    return [*others, ""] if own == "pyarrow" else ["", *others]
 
 
 def _layouts(array: NDArray[Any], network: bool) -> list[Layout]:

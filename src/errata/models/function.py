@@ -12,7 +12,7 @@ from errata.core.columns import Level
 from errata.core.errors import UsageError
 from errata.core.model import Inputs, ModelSpec, Output, Task
 from errata.models.form import AS_GIVEN, Form, forms_for, is_frame
-from errata.models.reading import Answer, Reading, Understood, as_answer, plain, understand
+from errata.models.reading import Answer, Reading, Settled, as_answer, plain, understand
 
 __all__ = ["FunctionModel", "from_function", "from_predictor"]
 
@@ -39,18 +39,27 @@ class FunctionModel:
 
     def answer(self, inputs: Inputs) -> Answer:
         """What the function returned, unread."""
-        given = inputs if is_frame(inputs) or self.form == AS_GIVEN else self.form.apply(np.asarray(inputs))
+        if is_frame(inputs):
+            given = self.form.framed(inputs)
+        else:
+            given = inputs if self.form == AS_GIVEN else self.form.apply(np.asarray(inputs))
         return as_answer(self.function(given), len(inputs))
 
     def variants(self, inputs: Inputs) -> Sequence[FunctionModel]:
         """The same function with its inputs in other forms, the most usual first."""
         return [replace(self, form=form) for form in forms_for(inputs, dims=None, dtype="", network=False)]
 
-    def settled(self, understood: Understood) -> FunctionModel:
-        """The same function with the reading of its answers settled."""
+    def settled(self, inputs: Inputs, *, levels: Sequence[Level] = (), task: Task | None = None) -> Settled:
+        """The same function with the reading of its answers settled on these inputs.
+
+        levels  the labels of the data, sorted
+        """
+        answer = self.answer(inputs)
+        understood = understand(answer, named=self.named, levels=levels, task=task or self.spec.task)
         reading = understood.reading
         spec = replace(self.spec, task=understood.task, classes=reading.classes)
-        return replace(self, spec=spec, reading=reading)
+        model = replace(self, spec=spec, reading=reading)
+        return Settled(model=model, output=reading.output(answer), caveats=understood.caveats)
 
 
 def from_function(function: Callable[[Any], Any], *, name: str | None = None) -> FunctionModel:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from errata.core.columns import Level
 from errata.core.errors import UsageError, require
-from errata.core.model import Inputs, ModelSpec, Output
+from errata.core.model import Inputs, ModelSpec, Output, Task
 from errata.models import fingerprint
 from errata.models.form import AS_GIVEN, Form, columns_of, forms_for, is_frame, matrix, select
-from errata.models.reading import Answer, Reading, Understood, as_answer, plain, understand
+from errata.models.reading import Answer, Reading, Settled, as_answer, plain, understand
 
 __all__ = ["OnnxModel", "from_file", "from_proto"]
 
@@ -84,11 +84,17 @@ class OnnxModel:
         dims = port.dims if port.dims or array.ndim == 1 else None
         return [replace(self, form=form) for form in forms_for(array, dims=dims, dtype=port.dtype, network=True)]
 
-    def settled(self, understood: Understood) -> OnnxModel:
-        """The same graph with the reading of its answers settled."""
+    def settled(self, inputs: Inputs, *, levels: Sequence[Level] = (), task: Task | None = None) -> Settled:
+        """The same graph with the reading of its answers settled on these inputs.
+
+        levels  the labels of the data, sorted
+        """
+        answer = self.answer(inputs)
+        understood = understand(answer, named=self.named, levels=levels, task=task or self.spec.task)
         reading = understood.reading
         spec = replace(self.spec, task=understood.task, classes=reading.classes)
-        return replace(self, spec=spec, reading=reading)
+        model = replace(self, spec=spec, reading=reading)
+        return Settled(model=model, output=reading.output(answer), caveats=understood.caveats)
 
     def _run(self, feeds: dict[str, NDArray[Any]]) -> list[Any]:
         return list(self.session.run(None, feeds))
@@ -133,7 +139,7 @@ def from_file(path: Path, *, name: str | None = None, threads: int | None = None
     onnx = require("onnx", feature=f"`{path}`", extra="onnx")
     try:
         proto = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # noqa: BLE001 - protobuf's DecodeError is no type that can be named without importing it
+    except require("google.protobuf.message", feature=f"`{path}`", extra="onnx").DecodeError as error:
         raise UsageError(f"`{path}` is not a whole ONNX file: {error}.", hint="export the model again.") from error
     beside = _external_files(proto, path)
     marks = [fingerprint.of_file(file) for file in (path, *beside)]
@@ -167,10 +173,18 @@ def _session(source: str | bytes, *, threads: int | None, subject: str) -> Any:
     providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in available]
     try:
         return runtime.InferenceSession(source, options, providers=providers)
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no type but RuntimeError and Exception
+    except _runtime_errors() as error:
         raise UsageError(
             f"{subject} cannot be run: {error}.", hint="is it whole, and not newer than onnxruntime?"
         ) from error
+
+
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises: classes of its own without a common one, beside two of Python."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
+    return (*own, RuntimeError, ValueError)
 
 
 def _port(entry: Any) -> Port:
@@ -190,7 +204,8 @@ def _as_type(array: NDArray[Any], dtype: str) -> NDArray[Any]:
 
 def _answer(outputs: Sequence[Any], rows: int) -> Answer:
     """Scores and labels among the outputs of a graph: sklearn-onnx gives both, networks scores alone."""
-    labels, numbers, named = None, None, ()
+    labels, numbers = None, None
+    named: tuple[Level, ...] = ()
     for output in outputs:
         if isinstance(output, list) and output and isinstance(output[0], dict):
             named = tuple(plain(key) for key in output[0])

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from errata.core.columns import Level
 from errata.core.errors import CannotRunError, UsageError
-from errata.core.model import Output, Task
+from errata.core.model import Model, Output, Task
 
-__all__ = ["Answer", "Reading", "Understood", "as_answer", "classes_in_words_of", "plain", "understand"]
+__all__ = ["Answer", "Reading", "Settled", "Understood", "as_answer", "classes_in_words_of", "plain", "understand"]
 
 Kind = Literal[
     "probabilities", "unnormalised", "logits", "log-probabilities", "positive-probability", "positive-logit", "labels",
@@ -22,6 +22,12 @@ Kind = Literal[
 
 SUM_TOLERANCE = 1e-3  # float16 networks round to about this
 RANGE_TOLERANCE = 1e-4
+
+SAID: dict[Kind, str] = {
+    "unnormalised": "The model's scores lie between 0 and 1 but do not sum to one; each row was divided by its sum.",
+    "log-probabilities": "The model gives logarithms of probabilities; they were exponentiated.",
+    "logits": "The model's scores are no probabilities; they are read as logits, and a softmax was applied.",
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,7 +76,7 @@ class Reading:
     def _present(self, array: NDArray[Any] | None) -> NDArray[Any]:
         if array is None:
             raise CannotRunError(
-                f"The model gave no {'labels' if self.kind == 'labels' else 'numbers'} for this batch, as it did before.",
+                "For this batch the model did not give labels or numbers as it did before.",
                 hint="make it give the same kind of answer for every batch.",
             )
         return array
@@ -91,17 +97,17 @@ class Reading:
         if self.kind == "logits":
             return _softmax(numbers).astype(np.float32)
         if self.kind == "log-probabilities":
-            return np.exp(numbers).astype(np.float32)
+            return np.asarray(np.exp(numbers), dtype=np.float32)
         if self.kind == "unnormalised":
             total = numbers.sum(axis=1, keepdims=True)
             return (numbers / np.where(total > 0, total, np.nan)).astype(np.float32)
-        return numbers.astype(np.float32)
+        return np.asarray(numbers, dtype=np.float32)
 
     def _labels(self, labels: NDArray[Any]) -> NDArray[Any]:
         """Labels in the words of the data."""
         if not self.named or self.named == self.classes:
             return labels
-        words = {name: word for name, word in zip(self.named, self.classes, strict=True)}
+        words = dict(zip(self.named, self.classes, strict=True))
         return np.array([words.get(plain(label), plain(label)) for label in labels.tolist()])
 
 
@@ -111,6 +117,15 @@ class Understood:
 
     reading: Reading
     task: Task
+    caveats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Settled:
+    """A model whose answers are understood, what it said of the inputs it was settled on, and what to know about it."""
+
+    model: Model
+    output: Output
     caveats: tuple[str, ...] = ()
 
 
@@ -180,15 +195,14 @@ def understand(
         return _understand_labels(_flat(answer.labels if answer.labels is not None else np.empty(0)), named, levels)
     if numbers.ndim == 1:
         return _understand_one_number(numbers, named, levels)
-    classes, named, caveats = _columns(numbers.shape[1], named, levels)
-    kind, said = _kind_of(numbers)
-    keep = False
-    if answer.labels is not None:
-        keep = _labels_differ(numbers, answer.labels, named)
-        if keep:
-            said += ("The model's own labels are not always the class with the highest score; its labels count.",)
-    reading = Reading(kind=kind, classes=classes, named=named, keep_labels=keep)
-    return Understood(reading=reading, task="classification", caveats=caveats + said)
+    columns = _columns(numbers.shape[1], named, levels)
+    kind = _kind_of(numbers)
+    caveats = (*columns.caveats, *((SAID[kind],) if kind in SAID else ()))
+    keep = answer.labels is not None and _labels_differ(numbers, answer.labels, columns.named)
+    if keep:
+        caveats += ("The model's own labels are not always the class with the highest score; its labels count.",)
+    reading = Reading(kind=kind, classes=columns.classes, named=columns.named, keep_labels=keep)
+    return Understood(reading=reading, task="classification", caveats=caveats)
 
 
 def classes_in_words_of(named: Sequence[Level], levels: Sequence[Level]) -> tuple[Level, ...] | None:
@@ -250,23 +264,26 @@ def _understand_one_number(numbers: NDArray[Any], named: tuple[Level, ...], leve
     if whole and values <= set(range(count)) and levels:
         seen = tuple(range(count))
         classes = classes_in_words_of(named, levels) or tuple(levels)
-        said = (_by_order(seen, classes),)
         return Understood(
-            reading=Reading(kind="labels", classes=classes, named=seen), task="classification", caveats=said
+            reading=Reading(kind="labels", classes=classes, named=seen),
+            task="classification",
+            caveats=(_by_order(seen, classes),),
         )
     if count != 2:
         raise UsageError(
             f"The model gives one number per input, and the labels have {count} classes ({_some(levels)}).",
             hint="return a label or one score per class, or say --task regression.",
         )
-    classes, seen, caveats = _columns(2, named, levels)
+    columns = _columns(2, named, levels)
+    classes = columns.classes
     if np.nanmin(numbers) >= -RANGE_TOLERANCE and np.nanmax(numbers) <= 1 + RANGE_TOLERANCE:
         kind: Kind = "positive-probability"
-        caveats += (f"The model's one number per input is read as the probability of `{classes[1]}`.",)
+        said = f"The model's one number per input is read as the probability of `{classes[1]}`."
     else:
         kind = "positive-logit"
-        caveats += (f"The model's one number per input is no probability: it is read as the logit of `{classes[1]}`.",)
-    return Understood(reading=Reading(kind=kind, classes=classes, named=seen), task="classification", caveats=caveats)
+        said = f"The model's one number per input is no probability: it is read as the logit of `{classes[1]}`."
+    reading = Reading(kind=kind, classes=classes, named=columns.named)
+    return Understood(reading=reading, task="classification", caveats=(*columns.caveats, said))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,9 +291,6 @@ class _Columns:
     classes: tuple[Level, ...]
     named: tuple[Level, ...]
     caveats: tuple[str, ...]
-
-    def __iter__(self) -> Any:
-        return iter((self.classes, self.named, self.caveats))
 
 
 def _columns(k: int, named: tuple[Level, ...], levels: Sequence[Level]) -> _Columns:
@@ -304,8 +318,8 @@ def _columns(k: int, named: tuple[Level, ...], levels: Sequence[Level]) -> _Colu
     )
 
 
-def _kind_of(numbers: NDArray[Any]) -> Any:
-    """Probabilities, log-probabilities or logits, judged from a batch of scores (b, k); with what to say of it."""
+def _kind_of(numbers: NDArray[Any]) -> Kind:
+    """Probabilities, log-probabilities or logits, judged from a batch of scores (b, k)."""
     finite = np.asarray(numbers[np.isfinite(numbers).all(axis=1)], dtype=np.float64)
     if not len(finite):
         raise CannotRunError(
@@ -313,14 +327,12 @@ def _kind_of(numbers: NDArray[Any]) -> Any:
         )
     inside = finite.min() >= -RANGE_TOLERANCE and finite.max() <= 1 + RANGE_TOLERANCE
     if inside and np.abs(finite.sum(axis=1) - 1).max() <= SUM_TOLERANCE:
-        return "probabilities", ()
+        return "probabilities"
     if inside:
-        return "unnormalised", (
-            "The model's scores lie between 0 and 1 but do not sum to one; each row was divided by its sum.",
-        )
+        return "unnormalised"
     if finite.max() <= RANGE_TOLERANCE and np.abs(np.exp(finite).sum(axis=1) - 1).max() <= SUM_TOLERANCE:
-        return "log-probabilities", ("The model gives logarithms of probabilities; they were exponentiated.",)
-    return "logits", ("The model's scores are no probabilities; they are read as logits, and a softmax was applied.",)
+        return "log-probabilities"
+    return "logits"
 
 
 def _labels_differ(numbers: NDArray[Any], labels: NDArray[Any], named: tuple[Level, ...]) -> bool:

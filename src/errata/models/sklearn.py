@@ -17,7 +17,7 @@ from errata.core.model import Inputs, ModelSpec, Output, Task
 from errata.models import fingerprint
 from errata.models.form import AS_GIVEN, Form, columns_of, forms_for, is_frame, matrix, select
 from errata.models.function import FunctionModel, from_predictor
-from errata.models.reading import Answer, Reading, Understood, as_answer, plain, understand
+from errata.models.reading import Answer, Reading, Settled, as_answer, plain, understand
 
 __all__ = ["SklearnModel", "SklearnPipeline", "from_estimator", "from_pickle", "from_skops"]
 
@@ -65,17 +65,23 @@ class SklearnModel:
     def variants(self, inputs: Inputs) -> Sequence[SklearnModel]:
         """The same estimator with its inputs in other forms, the most usual first."""
         if is_frame(inputs):
-            return [self]
+            return [replace(self, form=form) for form in forms_for(inputs, dims=None, dtype="", network=False)]
         width = getattr(self.estimator, "n_features_in_", None)
         flat = np.asarray(inputs).ndim > 2
         dims: tuple[int | None, ...] | None = (width,) if width is not None and flat else (None,) if flat else None
         return [replace(self, form=form) for form in forms_for(inputs, dims=dims, dtype="", network=False)]
 
-    def settled(self, understood: Understood) -> SklearnModel:
-        """The same estimator with the reading of its answers settled."""
+    def settled(self, inputs: Inputs, *, levels: Sequence[Level] = (), task: Task | None = None) -> Settled:
+        """The same estimator with the reading of its answers settled on these inputs.
+
+        levels  the labels of the data, sorted
+        """
+        answer = self.answer(inputs)
+        understood = understand(answer, named=self.named, levels=levels, task=task or self.spec.task)
         reading = understood.reading
         spec = replace(self.spec, task=understood.task, classes=reading.classes)
-        return replace(self, spec=spec, reading=reading, ask_labels=reading.keep_labels)
+        model = replace(self, spec=spec, reading=reading, ask_labels=reading.keep_labels)
+        return Settled(model=model, output=reading.output(answer), caveats=understood.caveats)
 
     def fit(self, inputs: Inputs, label: NDArray[np.generic], *, seed: int) -> SklearnModel:
         """A clone of the estimator, trained on these inputs; unset random states take the seed."""
@@ -112,16 +118,22 @@ class SklearnModel:
             return array.reshape(len(array), -1) if array.ndim > 2 else array
         names = getattr(self.estimator, "feature_names_in_", None)
         if names is not None:
-            return _framed(select(inputs, [str(name) for name in names], who=who))
+            return self._framed(select(inputs, [str(name) for name in names], who=who))
         width = getattr(self.estimator, "n_features_in_", None)
         if width is None:  # not fitted yet, or a pipeline that does not say: it gets the frame
-            return _framed(inputs)
+            return self._framed(inputs)
         if width != len(columns_of(inputs)):
             raise UsageError(
                 f"{who} takes {width} columns, and the data have {len(columns_of(inputs))}.",
                 hint="leave the others out with --ignore, or fit the model on a frame, so that it knows their names.",
             )
         return matrix(inputs, who=who)
+
+    def _framed(self, frame: Any) -> Any:
+        """The frame as the trial settled it; before that, an Arrow table becomes pandas where it is installed."""
+        if self.form == AS_GIVEN and type(frame).__module__.startswith("pyarrow"):
+            return forms_for(frame, dims=None, dtype="", network=False)[0].framed(frame)
+        return self.form.framed(frame)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -194,10 +206,13 @@ def from_pickle(path: Path, *, allow_pickle: bool) -> Any:
             f"`{path}` is a pickle, and opening a pickle can run any code that someone put into it.",
             hint="save the model with `skops.io.dump(model, 'model.skops')`, or add --allow-pickle if you trust it.",
         )
+    import pickle  # only for the name of its error
+
     joblib = require("joblib", feature=f"`{path}`")
     try:
         return joblib.load(path)
-    except Exception as error:  # noqa: BLE001 - unpickling raises whatever the pickled classes raise
+    except (pickle.UnpicklingError, ImportError, AttributeError, EOFError, LookupError, OSError, TypeError,
+            ValueError) as error:  # fmt: skip
         raise UsageError(
             f"`{path}` could not be opened: {type(error).__name__}: {error}.",
             hint="open it with the package versions that wrote it.",
@@ -216,16 +231,6 @@ def is_fitted(estimator: Any) -> bool:
     except TypeError:  # follows the interface without being an estimator of scikit-learn
         return True
     return True
-
-
-def _framed(frame: Any) -> Any:
-    """A frame that scikit-learn can pick columns from: pandas or polars as they are, others as pandas if it is there."""
-    kind = type(frame).__module__.partition(".")[0]
-    if kind != "pyarrow":
-        return frame
-    import importlib.util
-
-    return frame.to_pandas() if importlib.util.find_spec("pandas") is not None else frame
 
 
 def _classes(estimator: Any) -> tuple[Level, ...]:

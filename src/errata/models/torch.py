@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from errata.core.columns import Level
 from errata.core.errors import UsageError, require
-from errata.core.model import Inputs, ModelSpec, Output
+from errata.core.model import Inputs, ModelSpec, Output, Task
 from errata.models.form import AS_GIVEN, Form, forms_for, is_frame, matrix
-from errata.models.reading import Answer, Reading, Understood, as_answer, understand
+from errata.models.reading import Answer, Reading, Settled, as_answer, understand
 
 __all__ = ["TorchModel", "from_module", "from_safetensors", "is_module"]
 
@@ -57,11 +58,17 @@ class TorchModel:
         array = self._array(inputs)
         return [replace(self, form=form) for form in forms_for(array, dims=None, dtype="float32", network=True)]
 
-    def settled(self, understood: Understood) -> TorchModel:
-        """The same module with the reading of its answers settled."""
+    def settled(self, inputs: Inputs, *, levels: Sequence[Level] = (), task: Task | None = None) -> Settled:
+        """The same module with the reading of its answers settled on these inputs.
+
+        levels  the labels of the data, sorted
+        """
+        answer = self.answer(inputs)
+        understood = understand(answer, named=(), levels=levels, task=task or self.spec.task)
         reading = understood.reading
         spec = replace(self.spec, task=understood.task, classes=reading.classes)
-        return replace(self, spec=spec, reading=reading)
+        model = replace(self, spec=spec, reading=reading)
+        return Settled(model=model, output=reading.output(answer), caveats=understood.caveats)
 
     def _array(self, inputs: Inputs) -> NDArray[Any]:
         if is_frame(inputs):

@@ -11,7 +11,7 @@ import numpy as np
 from errata.core.columns import Bool, Column, Float, Int
 from errata.ops.bins import numeric_values
 from errata.ops.ground import Ground
-from errata.ops.literals import Absent, Levels, Literal, Span, complexity, set_cost
+from errata.ops.literals import Absent, Levels, Literal, Span, set_cost
 from errata.ops.roundness import round_cut
 
 __all__ = ["Fitted", "climb", "fitted", "settle"]
@@ -53,8 +53,7 @@ def _measured(literals: tuple[Literal, ...], masks: Sequence[Bool], ground: Grou
     members = _all(masks, len(ground))
     sums = ground.contrast.sums(members)
     gain = float(ground.contrast.gain(sums)) if sums[0] >= ground.least else -math.inf
-    unit = ground.contrast.unit
-    cost = unit + sum(complexity(literal, unit=unit) for literal in literals)
+    cost = ground.prices.all(literals)
     return Fitted(literals=literals, gain=gain, value=gain - cost, members=members)
 
 
@@ -120,7 +119,7 @@ def _best_literal(literal: Literal, column: Column, rows: Int, evidence: Float, 
     if isinstance(literal, Absent):
         return None
     table = _sorted(column, rows, evidence)
-    return None if table is None else _best_span(literal.column, table, ground.contrast.unit)
+    return None if table is None else _best_span(literal.column, table, ground.prices.cut)
 
 
 def _best_levels(literal: Levels, column: Column, rows: Int, evidence: Float) -> Levels | None:
@@ -151,15 +150,22 @@ def _sorted(column: Column, rows: Int, evidence: Float) -> _Sorted | None:
     return _Sorted(at=values[last], sums=sums)
 
 
-def _best_span(name: str, table: _Sorted, unit: float) -> Span:
+def _best_span(name: str, table: _Sorted, unit: float) -> Span | None:
     """The interval with the largest sum of evidence, less `unit` per bound, in one pass."""
     m = len(table.at)
+    if m < 2:
+        return None
     start = table.sums[:-1].copy()
     start[1:] += unit
     end = table.sums[1:].copy()
     end[:-1] -= unit
     low_at = _running_argmin(start)
-    high = int((end - start[low_at]).argmax())
+    each = end - start[low_at]
+    if low_at[-1] == 0:
+        # Everything is no region: the widest interval competes with the best one that leaves something out.
+        low_at[-1] = 1 + int(start[1:].argmin())
+        each[-1] = end[-1] - start[low_at[-1]]
+    high = int(each.argmax())
     low = int(low_at[high])
     return Span(
         column=name,

@@ -41,23 +41,24 @@ def search(
     max_literals: int = 3,
     min_support: int = 15,
     most: int = 20,
+    floor: float = 0.0,
 ) -> list[Candidate]:
     view = evaluation.view()
     names = evaluation.features if features is None else features
     ground = Ground.of(
         evaluation, names, loss=view.loss, stratum=view.stratum, binary=evaluation.binary_loss, least=min_support
     )
-    return _search(ground, max_literals=max_literals, most=most)
+    return _search(ground, max_literals=max_literals, most=most, floor=floor)
 
 
-def _search(whole: Ground, *, max_literals: int, most: int) -> list[Candidate]:
+def _search(whole: Ground, *, max_literals: int, most: int, floor: float) -> list[Candidate]:
     found: list[Candidate] = []
     ground, boxes = whole, PairBoxes()
     if max_literals > 1:
         boxes.scan(ground)
     while len(found) < most and len(ground) > 2 * ground.least:
         best = _best_region(ground, boxes, max_literals=max_literals)
-        if best is None or best.value <= 0.0:
+        if best is None or best.value <= floor:
             break
         best = settle(best, ground)
         columns = {literal.column: ground.column(literal.column) for literal in best.literals}

@@ -69,11 +69,6 @@ class Contrast:
         return np.array([len(self.loss), self.loss.sum(), self.expected.sum()])
 
     @cached_property
-    def unit(self) -> float:
-        """What one more cut must earn: half the logarithm of the number of rows (Schwarz, 1978)."""
-        return 0.5 * float(np.log(max(len(self.loss), 2)))
-
-    @cached_property
     def _variance(self) -> float:
         return float(np.mean(self.loss**2)) + _TINY
 

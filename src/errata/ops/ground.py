@@ -11,7 +11,7 @@ import numpy as np
 from errata.core.columns import Bool, Column, Columns, Float, Int
 from errata.ops.bins import Binned, bin_columns
 from errata.ops.contrast import Contrast
-from errata.ops.literals import Literal, holds
+from errata.ops.literals import Literal, Prices, holds
 
 __all__ = ["Ground"]
 
@@ -27,6 +27,7 @@ class Ground:
     binned    the searched columns of these n rows as codes
     contrast  what is counted in these n rows
     least     fewest members of a region
+    prices    what its parts must earn
     """
 
     columns: Columns
@@ -34,6 +35,7 @@ class Ground:
     binned: Binned
     contrast: Contrast
     least: int
+    prices: Prices
     _cache: OrderedDict[str, Column] = field(default_factory=OrderedDict)
 
     @staticmethod
@@ -47,7 +49,8 @@ class Ground:
         binned = bin_columns(columns, names, excess=excess, least=max(2, least // 2))
         if len(rows) < len(columns):
             binned = binned.take(rows)
-        return Ground(columns=columns, rows=rows, binned=binned, contrast=contrast, least=least)
+        prices = Prices.of(rows=len(rows), columns=len(binned.axes))
+        return Ground(columns=columns, rows=rows, binned=binned, contrast=contrast, least=least, prices=prices)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -62,7 +65,7 @@ class Ground:
         kept = np.flatnonzero(~members)
         return Ground(
             columns=self.columns, rows=self.rows[kept], binned=self.binned.take(kept),
-            contrast=self.contrast.take(kept), least=self.least,
+            contrast=self.contrast.take(kept), least=self.least, prices=self.prices,
         )  # fmt: skip
 
     def column(self, name: str) -> Column:

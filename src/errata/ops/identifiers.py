@@ -23,7 +23,7 @@ _HEX = re.compile(r"[0-9a-fA-F]{8,}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-f
 
 
 def identifiers(evaluation: Evaluation) -> tuple[SetAside, ...]:
-    """Features that only name rows, over all rows: words that differ in nearly every row, hexadecimal ids, running numbers.
+    """Features that only name rows: words that differ in nearly every row, hexadecimal ids, running numbers.
 
     A number is an identifier only when its values all differ, are whole, and its name says so or is empty: a price may
     differ in every row and still mean something. Free text is not an identifier.

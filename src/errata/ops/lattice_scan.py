@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -51,7 +51,7 @@ class PairBoxes:
                 first_of, first = i, code(i).astype(np.int64)
             both = (axes[i], axes[j])
             sums = pair_sums(first * (axes[j].coarse_bins + 1), code(j), both, ground.contrast)
-            self.boxes[i, j] = best_box(sums, both, ground.contrast, least=ground.least)
+            self.boxes[i, j] = best_box(sums, both, ground.contrast, prices=ground.prices, least=ground.least)
 
     def rescan(self, ground: Ground) -> None:
         """Do the leading pairs anew on ground that lost rows."""
@@ -61,7 +61,7 @@ class PairBoxes:
     def starts(self, ground: Ground, most: int) -> list[Start]:
         """The best regions, best first, at most one per pair."""
         leading = sorted(self.boxes, key=lambda pair: -self.boxes[pair].gain)[:most]
-        return [_start(self.boxes[pair], pair, ground, coarse=True) for pair in leading]
+        return [_pair_start(self.boxes[pair], pair, ground) for pair in leading]
 
 
 def single_starts(ground: Ground) -> list[Start]:
@@ -69,18 +69,7 @@ def single_starts(ground: Ground) -> list[Start]:
     found: list[Start] = []
     for at, axis in enumerate(ground.binned.axes):
         sums = ground.contrast.tally(ground.binned.codes[at], axis.bins + 1)
-        found += _sides(sums, at, axis, ground)
-    return found
-
-
-def _sides(sums: Float, at: int, axis: Axis, ground: Ground) -> list[Start]:
-    found = []
-    if axis.bins > 1 or axis.gaps:
-        box = best_side(sums[:, : axis.bins], axis.ordered, ground.contrast, gaps=axis.gaps > 0, least=ground.least)
-        found.append(_start(box, (at,), ground, coarse=False))
-    if axis.ordered and axis.gaps and sums[0, -1] >= ground.least:
-        gain = float(ground.contrast.gain(sums[:, -1])) - ground.contrast.unit
-        found.append(Start(literals=(Absent(column=axis.name),), value=gain))
+        found += [_started((), (side.literal,), side.gain, ground) for side in _sides(sums, axis, ground)]
     return found
 
 
@@ -88,35 +77,50 @@ def extensions(literals: tuple[Literal, ...], members: Bool, ground: Ground) -> 
     """The conjunction with one more column, for each column: the best interval or set among its members."""
     rows = np.flatnonzero(members)
     taken = {literal.column for literal in literals}
-    cost = sum(_cost(literal, ground) for literal in literals)
     found = []
     for at, axis in enumerate(ground.binned.axes):
-        if axis.name in taken:
-            continue
-        sums = ground.contrast.tally(ground.binned.codes[at, rows], axis.bins + 1, rows=rows)
-        found += [
-            Start(literals=(*literals, *side.literals), value=side.value - cost)
-            for side in _sides(sums, at, axis, ground)
-            if side.literals
-        ]
+        if axis.name not in taken:
+            sums = ground.contrast.tally(ground.binned.codes[at, rows], axis.bins + 1, rows=rows)
+            found += [_started(literals, (side.literal,), side.gain, ground) for side in _sides(sums, axis, ground)]
     return found
 
 
-def _cost(literal: Literal, ground: Ground) -> float:
-    from errata.ops.literals import complexity
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Side:
+    literal: Literal
+    gain: float
 
-    return complexity(literal, unit=ground.contrast.unit)
+
+def _sides(sums: Float, axis: Axis, ground: Ground) -> list[_Side]:
+    """The best literal of one column among rows summed in (3, bins + 1), and that it is missing."""
+    found = []
+    if axis.bins > 1 or axis.gaps:
+        box = best_side(sums[:, : axis.bins], axis, ground.contrast, prices=ground.prices, least=ground.least)
+        literal = _literal(axis, box.sides[0])
+        if literal is not None:
+            found.append(_Side(literal=literal, gain=box.gain))
+    if axis.ordered and axis.gaps and sums[0, -1] >= ground.least:
+        gain = float(ground.contrast.gain(sums[:, -1])) - ground.prices.cut
+        found.append(_Side(literal=Absent(column=axis.name), gain=gain))
+    return found
 
 
-def _start(box: Box, pair: tuple[int, ...], ground: Ground, *, coarse: bool) -> Start:
+def _started(before: tuple[Literal, ...], added: Sequence[Literal], gain: float, ground: Ground) -> Start:
+    """`gain` is already less what the cuts of `added` cost."""
+    prices = ground.prices
+    literals = (*before, *added)
+    paid = prices.all(before) - prices.choice(len(before)) if before else prices.cut
+    return Start(literals=literals, value=gain - paid - prices.choice(len(literals)))
+
+
+def _pair_start(box: Box, pair: tuple[int, int], ground: Ground) -> Start:
     literals: list[Literal] = []
     for at, side in zip(pair, box.sides, strict=True):
         axis = ground.binned.axes[at]
-        inside = side[axis.coarse[: axis.bins]] if coarse and axis.ordered else side
-        literal = _literal(axis, inside)
+        literal = _literal(axis, side[axis.coarse[: axis.bins]] if axis.ordered else side)
         if literal is not None:
             literals.append(literal)
-    return Start(literals=tuple(literals), value=box.gain)
+    return _started((), literals, box.gain, ground)
 
 
 def _literal(axis: Axis, inside: Bool) -> Literal | None:

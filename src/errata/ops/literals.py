@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from errata.core.atoms import And, Compare, Missing, OneOf, Or, Present, Test, Value
-from errata.core.columns import Bool, Column
+from errata.core.columns import Bool, Column, Float, Int
 from errata.core.rules import Where
 from errata.ops.bins import numeric_values
 
-__all__ = ["Absent", "Levels", "Literal", "Span", "complexity", "holds", "literals_of", "where_of"]
+__all__ = ["Absent", "Levels", "Literal", "Prices", "Span", "holds", "literals_of", "set_cost", "where_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +48,48 @@ class Absent:
 Literal = Span | Levels | Absent
 
 
-def complexity(literal: Literal, *, unit: float) -> float:
-    """What a literal must earn: `unit` for each cut or set, and for sets the logarithm of the choices beyond one level."""
-    if isinstance(literal, Span):
-        return unit * literal.cuts
-    if isinstance(literal, Levels):
-        return unit + set_cost(len(literal.codes), literal.of)
-    return unit
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """What the parts of a conjunction must earn in log-likelihood, so that longer rules are only taken where they pay.
+
+    cut      each bound of a number, and each set: half the logarithm of the number of rows (Schwarz, 1978)
+    columns  how many columns there are to choose from: k literals cost the logarithm of the number of ways to choose k
+             columns besides (Chen and Chen, 2008)
+    """
+
+    cut: float
+    columns: int
+
+    @staticmethod
+    def of(*, rows: int, columns: int) -> Prices:
+        """The prices of a search over so many rows and columns."""
+        return Prices(cut=0.5 * math.log(max(rows, 2)), columns=columns)
+
+    def span(self, cuts: Int, *, gaps: bool) -> Float:
+        """Prices of intervals with `cuts` (k,) bounds; with `gaps` even the widest one leaves rows out."""
+        return self.cut * np.maximum(cuts, int(gaps))
+
+    def sets(self, of: int, *, gaps: bool) -> Float:
+        """(of + 1,) prices of sets of 0 to `of` levels; all levels are free unless some rows are `gaps`."""
+        prices = np.array([self.cut + set_cost(size, of) for size in range(of + 1)])
+        prices[of] = self.cut * gaps
+        return prices
+
+    def choice(self, literals: int) -> float:
+        """The price of choosing the columns of so many literals."""
+        most = max(self.columns, literals)
+        return math.lgamma(most + 1) - math.lgamma(literals + 1) - math.lgamma(most - literals + 1)
+
+    def all(self, literals: Sequence[Literal]) -> float:
+        """The price of a conjunction: its cuts, the choice of its columns, and its error rate."""
+        return self.cut + self.choice(len(literals)) + sum(self._one(literal) for literal in literals)
+
+    def _one(self, literal: Literal) -> float:
+        if isinstance(literal, Span):
+            return self.cut * max(literal.cuts, 1)
+        if isinstance(literal, Levels):
+            return self.cut + set_cost(len(literal.codes), literal.of)
+        return self.cut
 
 
 def set_cost(size: int, of: int) -> float:

@@ -185,10 +185,10 @@ def _equals(column: Column, explore: Evaluation, rows: _Rows) -> str | None:
         levels, codes = np.unique(column.values, return_inverse=True)
         size = len(levels)
     else:
-        codes, size = column.values + 1, max(2, len(column.levels)) + 1  # type: ignore[operator]
+        codes, size = column.values + 1, max(2, len(column.levels)) + 1
     if size > MOST_LEVELS:
         return None
-    table = np.bincount(codes * rows.k + rows.predicted, minlength=size * rows.k).reshape(size, rows.k) > 0  # type: ignore[operator]
+    table = np.bincount(codes * rows.k + rows.predicted, minlength=size * rows.k).reshape(size, rows.k) > 0
     used = table[table.any(axis=1)]
     matched = bool((used.sum(axis=1) == 1).all() and (used.sum(axis=0) <= 1).all())
     return "it equals the prediction" if matched and len(used) > 1 else None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from errata.core.columns import Bool, Float, Int
 from errata.ops.bins import Axis
 from errata.ops.contrast import Contrast
-from errata.ops.literals import set_cost
+from errata.ops.literals import Prices
 
 __all__ = ["Box", "best_box", "best_side", "pair_sums"]
 
@@ -47,27 +47,21 @@ def _intervals(bins: int) -> _Intervals:
     return _Intervals(inside=inside, cuts=(low > 0).astype(np.int64) + (high < bins - 1))
 
 
-@lru_cache(maxsize=512)
-def _set_costs(of: int) -> Float:
-    return np.array([0.0, *(set_cost(size, of) for size in range(1, of)), 0.0])
-
-
-def best_side(sums: Float, ordered: bool, contrast: Contrast, *, gaps: bool, least: int) -> Box:
+def best_side(sums: Float, axis: Axis, contrast: Contrast, *, prices: Prices, least: int) -> Box:
     """The best interval or set of levels of one column among rows that other literals already chose.
 
     sums  (3, bins) per bin of the chosen rows
-    gaps  whether rows lie outside all bins, so that taking every bin is still a restriction
     """
     bins = sums.shape[1]
-    if ordered:
+    if axis.ordered:
         choices = _intervals(bins)
         region = sums @ choices.inside.T
-        cost = contrast.unit * np.maximum(choices.cuts, int(gaps))
+        cost = prices.span(choices.cuts, gaps=axis.gaps > 0)
         inside: NDArray[np.bool_] = choices.inside > 0
     else:
         inside = _level_sets(sums[:, None, :], contrast)
         region = np.einsum("tb,sb->ts", sums, inside.astype(np.float64))
-        cost = contrast.unit * (~inside.all(axis=1) | gaps) + _set_costs(bins)[inside.sum(axis=1)]
+        cost = prices.sets(bins, gaps=axis.gaps > 0)[inside.sum(axis=1)]
     value = np.where(region[0] >= least, contrast.gain(region) - cost, -np.inf)
     best = int(value.argmax())
     return Box(gain=float(value[best]), sides=(inside[best],))
@@ -91,62 +85,69 @@ def pair_sums(first: Int, second: Int, axes: tuple[Axis, Axis], contrast: Contra
     return cells.reshape(3, a + 1, b + 1)[:, :a, :b]
 
 
-def best_box(sums: Float, axes: tuple[Axis, Axis], contrast: Contrast, *, least: int) -> Box:
+def best_box(sums: Float, axes: tuple[Axis, Axis], contrast: Contrast, *, prices: Prices, least: int) -> Box:
     """The best region of two columns, from the sums (3, a, b) of their cells."""
+    search = _Search(sums=sums, axes=axes, contrast=contrast, prices=prices, least=least)
     if axes[0].ordered and axes[1].ordered:
-        return _interval_by_interval(sums, axes, contrast, least)
-    if axes[0].ordered:
-        box = _set_by_interval(sums.transpose(0, 2, 1), (axes[1], axes[0]), contrast, least)
-        return Box(gain=box.gain, sides=box.sides[::-1])
+        return search.interval_by_interval()
     if axes[1].ordered:
-        return _set_by_interval(sums, axes, contrast, least)
-    return _set_by_set(sums, axes, contrast, least)
+        return search.set_by_interval()
+    if axes[0].ordered:
+        turned = _Search(
+            sums=sums.transpose(0, 2, 1), axes=axes[::-1], contrast=contrast, prices=prices, least=least
+        )
+        box = turned.set_by_interval()
+        return Box(gain=box.gain, sides=box.sides[::-1])
+    return search.set_by_set()
 
 
-def _interval_cost(axis: Axis, bins: int, unit: float) -> Float:
-    # Even the full interval of a column with missing values leaves rows out.
-    return unit * np.maximum(_intervals(bins).cuts, int(axis.gaps > 0))
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Search:
+    """The cells of two columns, and how a region of them is valued."""
 
+    sums: Float
+    axes: tuple[Axis, Axis]
+    contrast: Contrast
+    prices: Prices
+    least: int
 
-def _interval_by_interval(sums: Float, axes: tuple[Axis, Axis], contrast: Contrast, least: int) -> Box:
-    rows, columns = _intervals(sums.shape[1]), _intervals(sums.shape[2])
-    region = rows.inside @ sums @ columns.inside.T
-    cost = _interval_cost(axes[0], sums.shape[1], contrast.unit)[:, None]
-    cost = cost + _interval_cost(axes[1], sums.shape[2], contrast.unit)[None, :]
-    value = np.where(region[0] >= least, contrast.gain(region) - cost, -np.inf)
-    i, j = np.unravel_index(int(value.argmax()), value.shape)
-    return Box(gain=float(value[i, j]), sides=(rows.inside[i] > 0, columns.inside[j] > 0))
+    def values(self, region: Float, cost: Float) -> Float:
+        return np.where(region[0] >= self.least, self.contrast.gain(region) - cost, -np.inf)
 
+    def interval_costs(self, side: int) -> Float:
+        return self.prices.span(_intervals(self.sums.shape[1 + side]).cuts, gaps=self.axes[side].gaps > 0)
 
-def _set_by_interval(sums: Float, axes: tuple[Axis, Axis], contrast: Contrast, least: int) -> Box:
-    choices = _intervals(sums.shape[2])
-    within = np.einsum("tlb,kb->tkl", sums, choices.inside)
-    guesses = len(_ODDS if contrast.binary else _SHIFTS)
-    sets = _level_sets(within, contrast)
-    repeated = np.tile(within, (1, guesses, 1))
-    region = (repeated * sets).sum(axis=2)
-    bins = sums.shape[1]
-    cost = contrast.unit * (~sets.all(axis=1) | (axes[0].gaps > 0)) + _set_costs(bins)[sets.sum(axis=1)]
-    cost = cost + np.tile(_interval_cost(axes[1], sums.shape[2], contrast.unit), guesses)
-    value = np.where(region[0] >= least, contrast.gain(region) - cost, -np.inf)
-    best = int(value.argmax())
-    return Box(gain=float(value[best]), sides=(sets[best], choices.inside[best % len(choices.cuts)] > 0))
+    def set_costs(self, sets: NDArray[np.bool_], side: int) -> Float:
+        prices = self.prices.sets(self.sums.shape[1 + side], gaps=self.axes[side].gaps > 0)
+        return prices[sets.sum(axis=1)]
 
+    def interval_by_interval(self) -> Box:
+        rows, columns = _intervals(self.sums.shape[1]), _intervals(self.sums.shape[2])
+        region = rows.inside @ self.sums @ columns.inside.T
+        value = self.values(region, self.interval_costs(0)[:, None] + self.interval_costs(1)[None, :])
+        i, j = np.unravel_index(int(value.argmax()), value.shape)
+        return Box(gain=float(value[i, j]), sides=(rows.inside[i] > 0, columns.inside[j] > 0))
 
-def _set_by_set(sums: Float, axes: tuple[Axis, Axis], contrast: Contrast, least: int) -> Box:
-    """Alternate between the two columns, starting from each single level of the second and from all of them."""
-    a, b = sums.shape[1:]
-    seconds = np.concatenate([np.eye(b, dtype=bool), np.ones((1, b), dtype=bool)])
-    for _ in range(2):
-        firsts = _level_sets(np.einsum("tab,kb->tka", sums, seconds.astype(np.float64)), contrast)
-        firsts = np.unique(firsts, axis=0)
-        seconds = _level_sets(np.einsum("tab,ka->tkb", sums, firsts.astype(np.float64)), contrast)
-        guesses = len(seconds) // len(firsts)
-    firsts = np.tile(firsts, (guesses, 1))
-    region = np.einsum("tab,ka,kb->tk", sums, firsts.astype(np.float64), seconds.astype(np.float64), optimize=True)
-    cost = _set_costs(a)[firsts.sum(axis=1)] + _set_costs(b)[seconds.sum(axis=1)]
-    cost = cost + contrast.unit * (~firsts.all(axis=1) | (axes[0].gaps > 0))
-    cost = cost + contrast.unit * (~seconds.all(axis=1) | (axes[1].gaps > 0))
-    value = np.where(region[0] >= least, contrast.gain(region) - cost, -np.inf)
-    best = int(value.argmax())
-    return Box(gain=float(value[best]), sides=(firsts[best], seconds[best]))
+    def set_by_interval(self) -> Box:
+        choices = _intervals(self.sums.shape[2])
+        within = np.einsum("tlb,kb->tkl", self.sums, choices.inside)
+        sets = _level_sets(within, self.contrast)
+        guesses = len(sets) // len(choices.cuts)
+        region = (np.tile(within, (1, guesses, 1)) * sets).sum(axis=2)
+        value = self.values(region, self.set_costs(sets, 0) + np.tile(self.interval_costs(1), guesses))
+        best = int(value.argmax())
+        return Box(gain=float(value[best]), sides=(sets[best], choices.inside[best % len(choices.cuts)] > 0))
+
+    def set_by_set(self) -> Box:
+        """Alternate between the two columns, starting from each single level of the second and from all of them."""
+        b = self.sums.shape[2]
+        seconds = np.concatenate([np.eye(b, dtype=bool), np.ones((1, b), dtype=bool)])
+        for _ in range(2):
+            firsts = _level_sets(np.einsum("tab,kb->tka", self.sums, seconds.astype(np.float64)), self.contrast)
+            firsts = np.unique(firsts, axis=0)
+            seconds = _level_sets(np.einsum("tab,ka->tkb", self.sums, firsts.astype(np.float64)), self.contrast)
+        firsts = np.tile(firsts, (len(seconds) // len(firsts), 1))
+        halves = np.einsum("tab,ka->tkb", self.sums, firsts.astype(np.float64))
+        value = self.values((halves * seconds).sum(axis=2), self.set_costs(firsts, 0) + self.set_costs(seconds, 1))
+        best = int(value.argmax())
+        return Box(gain=float(value[best]), sides=(firsts[best], seconds[best]))

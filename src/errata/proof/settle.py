@@ -130,10 +130,10 @@ def _family(rule: Rule, member: Bool, evaluation: Evaluation, ground: Ground) ->
         return "class rates"
     if evaluation.task != "classification":
         return "errors"
-    codes = np.concatenate([ground.explore.classes, ground.confirm.classes])
-    inside = np.concatenate([member[ground.explore.rows], member[ground.confirm.rows]])
-    rows = np.bincount(codes)
-    members = np.bincount(codes, weights=inside, minlength=len(rows))
+    rows = members = np.zeros(len(evaluation.classes), dtype=np.int64)
+    for sample in (ground.explore, ground.confirm):
+        rows = rows + np.bincount(sample.classes, minlength=len(evaluation.classes))
+        members = members + np.bincount(sample.classes[member[sample.rows]], minlength=len(evaluation.classes))
     whole = bool(np.all((members == 0) | (members == rows)))
     return "class rates" if whole and 0 < members.sum() < rows.sum() else "errors"
 

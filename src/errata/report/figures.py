@@ -1,4 +1,4 @@
-"""The geometry of the report's pictures; templates draw them. Places are in percent of the picture's width or height."""
+"""The geometry of the report's pictures; templates draw them. Places are in percent of a picture's width or height."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 from errata.core.columns import Level
 from errata.core.diagnosis import Detectable
+from errata.core.errors import UsageError
 from errata.core.evidence import Heatmap, TreePath
 from errata.core.finding import Finding
-from errata.describe.numbers import count, is_rate, number, percent, points
+from errata.core.rules import Where
+from errata.describe.numbers import count, counted, is_rate, number, percent, points
+from errata.describe.wording import Wording
 
 __all__ = ["Bars", "Curve", "Icicle", "bars", "bars_scale", "curve", "heat", "icicle"]
 
-MOST_BINS = 12
+MOST_BINS = 51  # what a heatmap can have: 50 bins and the missing
 MOST_NODES = 63
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
@@ -29,7 +32,7 @@ def nice_ceiling(value: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Bars:
-    """Inside and outside as bars of one scale; `low` to `high` is the interval of the difference, laid on the outside."""
+    """Inside and outside as bars of one scale; `low` to `high` is the interval of the difference, from the outside on."""
 
     inside: float
     outside: float
@@ -101,7 +104,7 @@ def curve(
 ) -> Curve | None:
     """The picture of the detectable differences, with the confirmed findings in it; None with fewer than two points."""
     known = sorted(
-        ((point.share, point.difference) for point in points_known if point.difference is not None and point.share > 0)
+        (point.share, point.difference) for point in points_known if point.difference is not None and point.share > 0
     )
     if len(known) < 2:
         return None
@@ -122,7 +125,7 @@ def curve(
     first, last = x(known[0][0]), x(known[-1][0])
     near = min(known, key=lambda point: abs(math.log(point[0] / 0.05)))
     size = points(near[1]) if rate else number(near[1])
-    steps = [top * step / 4 for step in range(5)]
+    steps = [top * step / 5 for step in range(6)]
     return Curve(
         line=f"M {path}",
         area=f"M {first} 100 L {path} L {last} 100 Z",
@@ -145,6 +148,27 @@ def _shares(low: float, high: float) -> list[float]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Label:
+    """As much of a node's two lines as its block has room for."""
+
+    text: str
+    numbers: str
+
+
+WIDE, NARROW = 1000, 340  # pixels of a tree on a desktop and on a phone
+_PER_CHARACTER = 6.4  # pixels of the labels' type
+
+
+def _fitted(text: str, numbers: str, width: float, pixels: int) -> Label:
+    """A label cut to a block of `width` percent; a number is never cut, its lesser part is left out."""
+    room = int((width / 100.0 * pixels - 12) / _PER_CHARACTER)
+    short = numbers.partition(",")[0]
+    shown = numbers if len(numbers) <= room else short if len(short) <= room else ""
+    cut = text if len(text) <= room else text[: max(room - 1, 0)].rstrip() + "…" if room >= 4 else ""
+    return Label(text=cut, numbers=shown)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Block:
     """One node of the error tree: `x` and `width` in percent, `depth` in rows, `heat` and `members` in [0, 1]."""
 
@@ -155,6 +179,8 @@ class Block:
     members: float
     text: str
     numbers: str
+    wide: Label
+    narrow: Label
     path: bool
 
 
@@ -167,7 +193,7 @@ class Icicle:
     with_members: bool
 
 
-def icicle(tree: TreePath, *, metric: str) -> Icicle | None:
+def icicle(tree: TreePath, *, metric: str, wording: Wording) -> Icicle | None:
     """The geometry of an error tree, None for a tree of one node."""
     nodes = {str(node["id"]): node for node in tree.nodes}
     children: dict[str | None, list[str]] = {}
@@ -184,12 +210,20 @@ def icicle(tree: TreePath, *, metric: str) -> Icicle | None:
     def walk(key: str, x: float, width: float, depth: int) -> None:
         node = nodes[key]
         n, inside = _size(node, "n"), _size(node, "members")
+        text, numbers = _step(node, wording), _node_numbers(node, metric)
         blocks.append(
             Block(
-                x=round(x, 3), width=round(width, 3), depth=depth, heat=round(_rate(node) / highest, 3),
-                members=round(inside / n, 3) if n else 0.0, text=str(node.get("text") or "all rows"),
-                numbers=_node_numbers(node, metric), path=bool(members) and inside >= 0.5 * members,
-            )  # fmt: skip
+                x=round(x, 3),
+                width=round(width, 3),
+                depth=depth,
+                heat=round(_rate(node) / highest, 3),
+                members=round(inside / n, 3) if n else 0.0,
+                text=text,
+                numbers=numbers,
+                wide=_fitted(text, numbers, width, WIDE),
+                narrow=_fitted(text, numbers, width, NARROW),
+                path=bool(members) and inside >= 0.5 * members,
+            )
         )
         at = x
         for child in children.get(key, []):
@@ -200,6 +234,17 @@ def icicle(tree: TreePath, *, metric: str) -> Icicle | None:
 
     walk(roots[0], 0.0, 100.0, 0)
     return Icicle(blocks=tuple(blocks), depth=max(block.depth for block in blocks) + 1, with_members=members > 0)
+
+
+def _step(node: Mapping[str, Level | None], wording: Wording) -> str:
+    """What tells a node from its siblings, in words where it is a rule."""
+    text = str(node.get("text") or "all rows")
+    if node.get("parent") is None:
+        return text
+    try:
+        return wording.phrase(Where.parse(text).test)
+    except UsageError:
+        return text
 
 
 def _size(node: Mapping[str, Level | None], name: str) -> float:
@@ -233,46 +278,57 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Heat:
-    """A metric over one feature (`rows` is empty: a chart of columns) or over two (cells)."""
+    """A metric over one feature (`down` is empty: a chart of columns) or over two (cells)."""
 
+    title: str
     columns: tuple[str, ...]
     across: tuple[str, ...]
     down: tuple[str, ...]
     cells: tuple[Cell, ...]
     width: float
     height: float
-    overall: float | None
     with_members: bool
     words: str
 
 
-def heat(evidence: Heatmap, *, metric: str) -> Heat | None:
-    """The geometry of a heatmap: the first column goes across, the second down, its least value at the bottom."""
-    across = evidence.labels[0]
-    down = evidence.labels[1] if len(evidence.labels) > 1 else ("",)
-    if not across or len(across) > 4 * MOST_BINS or len(down) > 4 * MOST_BINS:
-        return None
+def heat(evidence: Heatmap) -> Heat | None:
+    """The geometry of a heatmap: of two columns the first goes down, the second across; None where it is too large."""
+    across, down = evidence.labels[-1], evidence.labels[0] if len(evidence.labels) > 1 else ("",)
     known = [value for value in evidence.value if value is not None]
-    if not known:
+    if not known or len(across) > MOST_BINS or len(down) > MOST_BINS:
         return None
-    top = max(max(known), 1e-12)
+    top = max(*known, 1e-12)
+    share = evidence.metric not in _SIZES
+    members = evidence.member or (None,) * len(evidence.value)
     cells = []
-    for place, (value, n) in enumerate(zip(evidence.value, evidence.count, strict=True)):
-        column, row = divmod(place, len(down))  # row-major over the labels: the first column's bins come outermost
-        text = "" if value is None else percent(value) if is_rate(metric) else number(value, digits=2)
-        member = evidence.member[place] if evidence.member is not None else None
-        where = across[column] + (f", {evidence.columns[1]} {down[row]}" if len(evidence.columns) > 1 else "")
+    for place, (value, n, member) in enumerate(zip(evidence.value, evidence.count, members, strict=True)):
+        row, column = divmod(place, len(across))
+        text = "" if value is None else percent(value) if share else number(value, digits=2)
+        names = (across[column],) if len(evidence.labels) == 1 else (down[row], across[column])
+        where = ", ".join(f"{name} {bin_}" for name, bin_ in zip(evidence.columns, names, strict=True))
         cells.append(
             Cell(
-                x=round(100.0 * column / len(across), 3), y=round(100.0 * (len(down) - 1 - row) / len(down), 3),
-                heat=0.0 if value is None else round(value / top, 3), text=text.removesuffix(" %"),
-                words=f"{evidence.columns[0]} {where}: {text or 'no rows'}, {count(n)} rows", member=(member or 0) >= 0.5,
-            )  # fmt: skip
+                x=round(100.0 * column / len(across), 3),
+                y=round(100.0 * row / len(down), 3),
+                heat=0.0 if value is None else round(max(value, 0.0) / top, 3),
+                text=text.removesuffix(" %"),
+                words=f"{where}: {text or 'no rows'}, {counted(n, 'row')}",
+                member=(member or 0) >= 0.5,
+            )
         )
     peak = max((cell for cell in cells if cell.text), key=lambda cell: cell.heat)
     return Heat(
-        columns=evidence.columns, across=across, down=down if len(evidence.labels) > 1 else (), cells=tuple(cells),
-        width=round(100.0 / len(across), 3), height=round(100.0 / len(down), 3),
-        overall=None if evidence.overall is None else round(100.0 * (1 - min(evidence.overall / top, 1.0)), 2),
-        with_members=evidence.member is not None, words=f"Highest at {peak.words}.",
-    )  # fmt: skip
+        title=_HEAT_TITLES.get(evidence.metric, evidence.metric),
+        columns=evidence.columns,
+        across=across,
+        down=down if len(evidence.labels) > 1 else (),
+        cells=tuple(cells),
+        width=round(100.0 / len(across), 3),
+        height=round(100.0 / len(down), 3),
+        with_members=any(cell.member for cell in cells),
+        words=f"Highest at {peak.words}.",
+    )
+
+
+_SIZES = ("loss", "absolute-error", "squared-error", "prediction")
+_HEAT_TITLES = {"error": "Percent wrong", "loss": "Mean loss", "absolute-error": "Mean error"}

@@ -136,7 +136,9 @@ class _Part:
 
 
 def _contrasting(values: Floats, member: Bools, stratum: Ints) -> list[_Part]:
-    order = np.argsort(stratum, kind="stable")
+    # Numpy sorts 16-bit codes by counting, ten times faster than wider ones.
+    narrow = stratum.astype(np.int16) if stratum.max(initial=0) < 2**15 else stratum
+    order = np.argsort(narrow, kind="stable")
     edges = np.flatnonzero(np.diff(stratum[order])) + 1
     parts = [(values[rows], member[rows]) for rows in np.split(order, edges)]
     return [_Part(v, m) for v, m in parts if m.any() and not m.all()]
@@ -151,7 +153,9 @@ def _shifted_sums(
     # Rows go round the circle in random order, so that neighbouring shifts of a sorted column are unrelated.
     order = rng.permutation(rows)
     member, values = part.member[order].astype(np.float64), part.values[order]
-    hubs = rng.permuted(np.broadcast_to(values, (blocks, rows)), axis=1)
+    hubs = np.empty((blocks, rows))
+    others = np.arange(blocks) != block
+    hubs[others] = rng.permuted(np.broadcast_to(values, (blocks - 1, rows)), axis=1)
     if per_block <= rows:
         shifts = np.arange(per_block)
     else:

@@ -15,14 +15,13 @@ _NODES = 7
 """Typical numbers of errors among the rest that power is averaged over."""
 
 
-def detectable_difference(share: float, *, rows: int, wrong: int, level: float, power: float = POWER) -> float | None:
+def detectable_difference(share: float, *, rows: int, rate: float, level: float, power: float = POWER) -> float | None:
     """Smallest difference of error rates that a slice of `share` of `rows` shows with chance `power` at p <= `level`.
 
-    The rest errs at the overall rate `wrong / rows`, the slice at that rate plus the difference; the test is the exact
-    one-sided test of one stratum. Numbers of wrong rest rows are taken at 7 evenly spaced quantiles of their
-    distribution, the members' distribution is exact. Strata are pooled, which overstates the difference slightly where
-    classes differ in their error rates (by simulation: under 10 % of itself). None where not even an error rate of 1
-    would be seen.
+    The rest errs at `rate`, the slice at that rate plus the difference; the test is the exact one-sided test of one
+    stratum. Numbers of wrong rest rows are taken at 7 evenly spaced quantiles of their distribution, the members'
+    distribution is exact. With strata, `rate` is the `equivalent_rate`. None where not even an error rate of 1 would
+    be seen. By simulation the power at the returned difference is .77 to .86.
     """
     from scipy.special import betainc
 
@@ -30,8 +29,7 @@ def detectable_difference(share: float, *, rows: int, wrong: int, level: float, 
     rest = rows - members
     if members < 1 or rest < 1:
         return None
-    rate = wrong / rows
-    critical = np.array([_critical(members, rest, int(errors), level) for errors in _typical(rest, rate)])
+    critical = _critical_values(members, rest, _typical(rest, rate), level)
     reachable = critical <= members
 
     def chance(inside: float) -> float:
@@ -48,8 +46,14 @@ def detectable_difference(share: float, *, rows: int, wrong: int, level: float, 
     return high - rate
 
 
+def equivalent_rate(variance: float, *, above_half: bool = False) -> float:
+    """The error rate of one stratum that varies as much as rows do within several: rate (1 - rate) = `variance`."""
+    root = math.sqrt(max(0.0, 1.0 - 4.0 * variance))
+    return 0.5 * (1.0 + root if above_half else 1.0 - root)
+
+
 def detectable_loss(share: float, *, rows: int, deviation: float, level: float, power: float = POWER) -> float | None:
-    """The same for mean losses with a standard deviation within strata: the normal approximation."""
+    """The same for mean losses with a standard deviation within strata, by the normal approximation."""
     from scipy.special import ndtri
 
     members = round(share * rows)
@@ -68,14 +72,27 @@ def _typical(rest: int, rate: float) -> NDArray[np.int64]:
     return np.asarray(np.clip(errors, 0, rest), dtype=np.int64)
 
 
-def _critical(members: int, rest: int, rest_wrong: int, level: float) -> int:
-    """The fewest wrong members that are significant beside so many wrong rest rows; members + 1 if none is enough."""
+def _critical_values(members: int, rest: int, rest_wrong: NDArray[np.int64], level: float) -> NDArray[np.int64]:
+    """The fewest wrong members that are significant, for rising numbers of wrong rest rows."""
+    found: list[int] = []
+    for errors in rest_wrong.tolist():
+        found.append(_critical(members, rest, errors, level, start=found[-1] if found else 0))
+    return np.array(found, dtype=np.int64)
+
+
+def _critical(members: int, rest: int, rest_wrong: int, level: float, *, start: int) -> int:
+    """The fewest wrong members that are significant beside so many wrong rest rows; members + 1 if none is enough.
+
+    More errors among the rest never ask for fewer inside, so the search starts at the last answer.
+    """
 
     def significant(members_wrong: int) -> bool:
         return fisher_test(members_wrong, members, members_wrong + rest_wrong, members + rest) <= level
 
-    # Doubling from the expected number keeps the search near the answer, where the tests are cheap.
-    low = min(members, int(members * rest_wrong / rest))
+    if start > members:
+        return start
+    # Steps that double from the expected number, or from the last answer, end near this one.
+    low = min(members, max(start, int(members * rest_wrong / rest)))
     step = 1
     while not significant(min(members, low + step)):
         if low + step >= members:

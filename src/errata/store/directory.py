@@ -22,14 +22,16 @@ from errata.core.evaluation import Evaluation
 from errata.core.evidence import Evidence
 from errata.core.finding import Finding
 from errata.core.source import Source
-from errata.store.key import kept_key, run_key
+from errata.store.key import ANNOUNCED, announced, run_key
 from errata.store.lock import locked
 from errata.store.rows import StoredMembers, read_evaluation, write_evaluation, write_members
 
-__all__ = ["PARTIAL", "SCHEMA", "ensure_free", "is_run", "load", "save", "update_findings", "write_json"]
+__all__ = ["PARTIAL", "SCHEMA", "STATE", "ensure_free", "is_run", "load", "save", "update_findings", "write_json"]
 
 SCHEMA = 1
 PARTIAL = ".partial"
+STATE = "state"
+"""The ledger of looks at data that come with Errata lies inside the run that looked."""
 _OURS = (
     "run.json", "findings.json", "evidence.json", "members.parquet", "evaluation.parquet", "report.html",
     "sources", "rules", "media", "arrays",
@@ -49,17 +51,25 @@ def save(diagnosis: Diagnosis, folder: Path, *, force: bool = False) -> Path:
     Raises UsageError when the folder is taken, CannotRunError when it cannot be written; then nothing is left behind
     that could be taken for a run.
     """
-    key = kept_key(folder / PARTIAL) or run_key(diagnosis.run)
+    call = announced(folder / PARTIAL)
+    key = run_key(diagnosis.run) if call is None else call.key
+    run = diagnosis.run
+    if call is not None:
+        run = replace(run, command=call.command, settings={**run.settings, "call": call.options})
     ensure_free(folder, key=key, force=force)
     fresh = not folder.exists()
     try:
         with _making(folder) as making:
-            _write_all(replace(diagnosis, folder=folder), making, key)
+            _write_all(replace(diagnosis, run=run, folder=folder), making, key)
             _publish(making, folder)
-    except OSError as error:
+    except (OSError, CannotRunError) as error:
         if fresh:
             _drop_if_empty(folder)
-        raise _unwritable(folder, error) from error
+        # The report already speaks of its own file, which nobody knows under the name it has while in the making.
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError):
+            raise
+        raise _unwritable(folder, cause) from error
     return folder
 
 
@@ -79,7 +89,7 @@ def ensure_free(folder: Path, *, key: str, force: bool = False) -> None:
                 hint="name another folder with --out, or replace that run with --force.",
             )
         return
-    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in (PARTIAL, *_OURS))
+    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in (PARTIAL, STATE, *_OURS))
     if foreign:
         raise UsageError(
             f"`{folder}` is not empty and holds no run, but for example `{foreign[0]}`.",
@@ -253,7 +263,7 @@ def _drop_if_empty(folder: Path) -> None:
     """Take back a folder that this run made and could not fill; blocks of predictions are kept."""
     if not folder.is_dir():
         return
-    for name in ("lock", "key"):
+    for name in ("lock", ANNOUNCED):
         (folder / PARTIAL / name).unlink(missing_ok=True)
     for path in (folder / PARTIAL, folder):
         if path.is_dir() and not any(path.iterdir()):

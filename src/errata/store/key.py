@@ -6,15 +6,32 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from errata.core.codec import encode
+from errata.core.codec import decode, encode
 from errata.core.diagnosis import RunRecord
 
-__all__ = ["fingerprint_path", "input_key", "keep_key", "kept_key", "run_key"]
+__all__ = ["ANNOUNCED", "Call", "announce", "announced", "fingerprint_path", "input_key", "run_key"]
+
+ANNOUNCED = "call.json"
 
 _CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """The call that makes a run, as a command line knows it before the data are read.
+
+    key      of inputs and settings, see `input_key`
+    command  the shell command that repeats it
+    options  data, model and flags as given; what was not given is not there
+    """
+
+    key: str
+    command: str
+    options: Mapping[str, Any]
 
 
 def run_key(run: RunRecord) -> str:
@@ -53,19 +70,20 @@ def fingerprint_path(where: str) -> str:
     return digest.hexdigest()
 
 
-def keep_key(partial: Path, key: str) -> None:
-    """Note beside the blocks in the making which run this process makes; `save` puts the key into `run.json`."""
+def announce(partial: Path, call: Call) -> None:
+    """Note beside the blocks in the making which run this process makes; `save` puts the call into `run.json`."""
     partial.mkdir(parents=True, exist_ok=True)
-    (partial / "key").write_text(f"{os.getpid()} {key}", encoding="ascii")
+    plain = {"process": os.getpid(), **encode(call)}
+    (partial / ANNOUNCED).write_text(json.dumps(plain), encoding="utf-8")
 
 
-def kept_key(partial: Path) -> str | None:
-    """The key that this process noted with `keep_key`; a killed process's note says nothing of our run."""
+def announced(partial: Path) -> Call | None:
+    """What this process announced; a killed process's note says nothing of our run."""
     try:
-        process, key = (partial / "key").read_text(encoding="ascii").split()
+        plain = json.loads((partial / ANNOUNCED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return key if process == str(os.getpid()) else None
+    return decode(plain, Call) if plain.get("process") == os.getpid() else None
 
 
 def _digest(plain: Mapping[str, Any]) -> str:

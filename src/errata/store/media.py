@@ -12,6 +12,7 @@ from errata.core.dataset import Dataset
 from errata.core.diagnosis import Diagnosis
 from errata.core.errors import CannotRunError
 from errata.core.evidence import Examples
+from errata.report.rows import find_rows
 
 __all__ = ["stored_image", "write_media"]
 
@@ -58,4 +59,4 @@ def _shown_rows(diagnosis: Diagnosis, dataset: Dataset) -> list[int]:
         for item in finding.evidence:
             if isinstance(item, Examples):
                 shown.update(item.wrong + item.right)
-    return [row for row, name in enumerate(dataset.ids()) if name in shown]
+    return sorted(find_rows(dataset, shown).values())

@@ -1,0 +1,107 @@
+"""Settings from `[tool.errata]` in the nearest pyproject.toml and from ERRATA_ variables; flags win over both."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+
+from errata.cli.kinds import quoted, with_count
+from errata.core.errors import UsageError, nearest
+
+__all__ = ["METHODS", "Config", "Configured", "check_environment", "nearest_config"]
+
+METHODS = "errata.methods"
+"""Where a command's context keeps the settings of methods that the file holds."""
+
+PATHS = {"ERRATA_DATA", "ERRATA_STATE", "ERRATA_CACHE"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What a pyproject.toml says.
+
+    options  by parameter name ("split_seed")
+    methods  hyper-parameters by method
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class Configured(click.Command):
+    """A verb on data: its options also come from the file and from the environment."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not any(word in ("-h", "--help") for word in args):
+            known = option_names()
+            check_environment(known)
+            config = nearest_config(Path.cwd(), known)
+            ctx.default_map = dict(config.options)
+            ctx.meta[METHODS] = config.methods
+        return super().parse_args(ctx, with_count(args))
+
+
+def option_names() -> tuple[str, ...]:
+    """The options of verbs on data, which are what the file and the environment may set."""
+    from errata.cli.diagnose import diagnose
+
+    return tuple(param.name for param in diagnose.params if isinstance(param, click.Option) and param.name)
+
+
+def nearest_config(folder: Path, known: Iterable[str]) -> Config:
+    """The `[tool.errata]` table of the nearest pyproject.toml at or above `folder`; empty where there is none.
+
+    Raises UsageError for keys that are no options, and for a file that cannot be read.
+    """
+    path = next((place / "pyproject.toml" for place in (folder, *folder.parents) if _is_file(place)), None)
+    if path is None:
+        return Config()
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("errata", {})
+    except (OSError, ValueError) as error:
+        raise UsageError(f"`{path}` cannot be read: {error}", hint="is it valid TOML?") from error
+    methods = table.pop("methods", {}) if isinstance(table.get("methods"), dict) else {}
+    names = {name.replace("_", "-") for name in known}
+    for key in table:
+        if key.replace("_", "-") not in names:
+            raise UsageError(f"`{path}` sets `{key}`, which is no option.", hint=nearest(key, sorted(names)))
+    options = {key.replace("-", "_"): _plain(value) for key, value in table.items()}
+    return Config(options=options, methods=_methods(path, methods))
+
+
+def check_environment(known: Iterable[str]) -> None:
+    """Refuse an ERRATA_ variable that looks like a misspelt option; other programs' variables are left alone."""
+    variables = {f"ERRATA_{name.upper()}" for name in known}
+    for name in os.environ:
+        if name.startswith("ERRATA_") and name not in variables | PATHS:
+            close = get_close_matches(name, sorted(variables), n=1, cutoff=0.85)
+            if close:
+                raise UsageError(f"The variable `{name}` is no option.", hint=f"did you mean `{close[0]}`?")
+
+
+def _is_file(place: Path) -> bool:
+    return (place / "pyproject.toml").is_file()
+
+
+def _plain(value: Any) -> Any:
+    """A value of the file as the command line would have it."""
+    return [quoted(str(item)) for item in value] if isinstance(value, list) else value
+
+
+def _methods(path: Path, tables: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    from errata.core.method import find_methods
+
+    for name, table in tables.items():
+        if name not in find_methods():
+            hint = nearest(name, find_methods())
+            raise UsageError(f"`{path}` has settings for `{name}`, which is no method.", hint=hint)
+        if not isinstance(table, dict):
+            raise UsageError(f"`{path}` sets `methods.{name}` to `{table}`.", hint="write a table of its options.")
+    return tables

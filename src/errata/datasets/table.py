@@ -1,0 +1,193 @@
+"""Tables: CSV, Parquet and JSONL files, dataframes, and mappings of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from errata.core.columns import Column
+from errata.core.dataset import Dataset, SetAside
+from errata.core.errors import UsageError
+from errata.core.foreign import column_from
+from errata.datasets.arrow import Reading, Words, column_of_arrow
+from errata.datasets.assemble import assemble
+from errata.datasets.delimited import read_delimited, text_head
+from errata.datasets.inputs import with_frame, with_inputs
+from errata.datasets.roles import Roles, said_columns
+
+__all__ = ["read_columns", "read_frame", "read_table"]
+
+
+def read_table(path: str | Path, roles: Roles | None = None) -> Dataset:
+    """The rows of a `.csv`, `.tsv`, `.parquet` or `.jsonl` file (text may be gzipped), typed column by column.
+
+    Parquet is read one column at a time, so that memory stays near one copy of the numbers. Raises UsageError for files
+    that are empty, cut short, ragged, binary, or name a column twice, and for roles that do not fit.
+    """
+    path, roles = Path(path), roles or Roles()
+    name = path.name.lower().removesuffix(".gz")
+    if name.endswith((".parquet", ".pq")):
+        taken = _collect(_parquet(path), roles, spelled=False)
+    elif name.endswith((".jsonl", ".ndjson", ".json")):
+        taken = _collect(_jsonl(path), roles, spelled=False)
+    else:
+        cells = read_delimited(path)
+        taken = _collect(zip(cells.table.column_names, cells.table.itercolumns(), strict=True), roles, spelled=True)
+        taken.notes[:0] = cells.notes
+    dataset = assemble(
+        taken.columns, roles=roles, name=path.name.partition(".")[0], origin=str(path), notes=taken.notes,
+        aside=taken.aside,
+    )  # fmt: skip
+    return with_inputs(dataset, dataset.input_names)
+
+
+def read_frame(frame: Any, roles: Roles | None = None, *, name: str = "frame") -> Dataset:
+    """The rows of a pandas, polars or pyarrow frame; models are given rows of this very frame.
+
+    Raises UsageError for a lazy frame, repeated names, and roles that do not fit.
+    """
+    import narwhals as nw
+
+    roles = roles or Roles()
+    _check_repeats(getattr(frame, "columns", None), name)
+    try:
+        opened = nw.from_native(frame, eager_only=True)
+    except TypeError as error:
+        if hasattr(frame, "collect"):
+            raise UsageError("A lazy frame cannot be diagnosed.", hint="give `frame.collect()`.") from error
+        raise UsageError(f"`{type(frame).__name__}` is no dataframe.", hint="pandas, polars or pyarrow.") from error
+    taken = _collect(((str(name), opened[name]) for name in opened.columns), roles, spelled=False)
+    implementation = str(opened.implementation.value)
+    native = implementation if implementation in ("pandas", "polars", "pyarrow") else "pandas"
+    dataset = assemble(
+        taken.columns, roles=roles, name=name, origin="frame", notes=taken.notes, aside=taken.aside, native=native
+    )
+    return with_frame(dataset, frame)
+
+
+def read_columns(mapping: Mapping[str, Any], roles: Roles | None = None, *, name: str = "columns") -> Dataset:
+    """The rows of a mapping from names to arrays of one length."""
+    columns = {str(key): column_from(values, name=str(key)) for key, values in mapping.items()}
+    lengths = {key: len(column) for key, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"`{key}` {length}" for key, length in list(lengths.items())[:6])
+        raise UsageError(f"Columns have different lengths: {listed}.", hint="give every row a value in every column.")
+    dataset = assemble(columns, roles=roles or Roles(), name=name, origin=name)
+    return with_inputs(dataset, dataset.input_names)
+
+
+class _Taken:
+    """Columns as they come in, with what is to be said of them."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, Column] = {}
+        self.notes: list[str] = []
+        self.aside: list[SetAside] = []
+
+
+def _collect(named: Iterable[tuple[str, Any]], roles: Roles, *, spelled: bool) -> _Taken:
+    taken = _Taken()
+    coded = {column for option, column in said_columns(roles).items() if option not in ("text", "id")}
+    for name, values in named:
+        words: Words = "text" if name == roles.text else "category" if name in coded else "auto"
+        reading = _column(values, name, words=words, spelled=spelled)
+        if reading.note is not None:
+            taken.notes.append(reading.note)
+        if reading.column is not None:
+            taken.columns[name] = reading.column
+    return taken
+
+
+def _column(values: Any, name: str, *, words: Words, spelled: bool) -> Reading:
+    import pyarrow as pa
+
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return column_of_arrow(values, name, words=words, spelled=spelled)
+    try:
+        arrow = values.to_arrow()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        # A pandas column of mixed objects: arrow has no type for it.
+        return Reading(column=column_from(values.to_native(), name=name))
+    return column_of_arrow(arrow, name, words=words, spelled=spelled)
+
+
+def _check_repeats(names: Any, origin: str) -> None:
+    if names is None or callable(names):
+        return
+    seen: set[str] = set()
+    for name in map(str, names):
+        if name in seen:
+            raise UsageError(f"`{origin}` has two columns named `{name}`.", hint="give every column a name of its own.")
+        seen.add(name)
+
+
+def _parquet(path: Path) -> Iterable[tuple[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import pyarrow.types as kinds
+
+    try:
+        with pq.ParquetFile(path) as peek:
+            schema = peek.schema_arrow
+        _check_repeats(schema.names, str(path))
+        words = [field.name for field in schema if kinds.is_string(field.type) or kinds.is_large_string(field.type)]
+        with pq.ParquetFile(path, read_dictionary=words) as file:
+            if file.metadata.num_rows == 0:
+                raise UsageError(f"`{path}` has no rows.", hint="give at least one row of data.")
+            for field in schema:
+                yield field.name, file.read(columns=[field.name]).column(field.name)
+    except (pa.ArrowException, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise UsageError(f"`{path}` cannot be read as Parquet: {first}.", hint="is the file whole?") from error
+
+
+def _jsonl(path: Path) -> Iterable[tuple[str, Any]]:
+    import pyarrow as pa
+    from pyarrow import json as arrow_json
+
+    head = text_head(path)
+    if head.lstrip()[:1] == b"[":
+        raise UsageError(f"`{path}` is one JSON list.", hint="write one object per line (.jsonl).")
+    packed = path.open("rb").read(2) == b"\x1f\x8b"
+    try:
+        with pa.input_stream(str(path), compression="gzip" if packed else None) as stream:
+            table = arrow_json.read_json(stream, read_options=arrow_json.ReadOptions(block_size=1 << 26))
+    except pa.ArrowInvalid:
+        yield from _jsonl_line_by_line(path, packed=packed).items()
+        return
+    yield from zip(table.column_names, table.itercolumns(), strict=True)
+
+
+def _jsonl_line_by_line(path: Path, *, packed: bool) -> dict[str, Any]:
+    """For files whose types change from line to line, and to say which line is wrong."""
+    import gzip
+    import json
+
+    import pyarrow as pa
+
+    cells: dict[str, list[Any]] = {}
+    count = 0
+    with gzip.open(path, "rb") if packed else path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise UsageError(f"`{path}` line {number} is not JSON: {error}.", hint="an object a line.") from error
+            if not isinstance(row, dict):
+                raise UsageError(f"`{path}` line {number} is no object.", hint='one object per line: {"age": 3}.')
+            for name, value in row.items():
+                column = cells.setdefault(name, [None] * count)
+                column.append(None if isinstance(value, list | dict) else value)
+            count += 1
+            for column in cells.values():
+                column.extend([None] * (count - len(column)))
+    arrays: dict[str, Any] = {}
+    for name, values in cells.items():
+        try:
+            arrays[name] = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            arrays[name] = pa.array([None if value is None else str(value) for value in values])
+    return arrays

@@ -1,0 +1,168 @@
+"""The rows of a finding to look at: pictures or values, wrong ones beside right ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from errata.core.columns import Level
+from errata.core.errors import ErrataError
+from errata.core.evaluation import Evaluation
+from errata.core.evidence import Examples
+from errata.core.finding import Finding
+from errata.report.rows import find_rows, label_text, predicted_text, row_fold, value_text, values_of
+from errata.report.thumbnails import data_uri
+
+__all__ = ["Album", "Example", "Field", "Picture", "Side", "side_of"]
+
+MOST_FIELDS = 5
+_SPECIAL = ("label", "prediction")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One thumbnail, stored once in the page and used wherever its row is shown."""
+
+    key: str
+    uri: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One value of a row; `saw` is what the model's last step saw in its place, None where it saw the value itself."""
+
+    name: str
+    text: str
+    saw: str | None
+    of_rule: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One row as it is shown: `anchor` leads to it in the table of rows, None where the table has no room for it."""
+
+    id: str
+    anchor: str | None
+    label: str | None
+    predicted: str | None
+    fold: str | None
+    picture: Picture | None
+    fields: tuple[Field, ...]
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the prediction is not the label."""
+        return self.label != self.predicted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """Wrong members or right ones; every example has the same fields."""
+
+    examples: tuple[Example, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(kw_only=True)
+class Album:
+    """Every row that a report shows, each once, within a budget of thumbnails and of rows.
+
+    prefix    of anchors and picture keys, so that several runs fit in one page
+    evaluation  None for a run that was opened without its rows: then values come from the evidence alone
+    """
+
+    prefix: str
+    evaluation: Evaluation | None
+    most_rows: int
+    picture_bytes: int
+    pictures: dict[str, Picture] = field(default_factory=dict)
+    rows: dict[str, Example] = field(default_factory=dict)
+    _places: dict[str, int] = field(default_factory=dict)
+    _used: int = 0
+
+    def know(self, ids: Sequence[str]) -> None:
+        """Find many rows at once, which is one pass over the data."""
+        if self.evaluation is not None:
+            new = [name for name in ids if name not in self._places]
+            self._places.update(find_rows(self.evaluation.dataset, new))
+
+    def example(self, name: str, evidence: Examples | None, *, rule_columns: Sequence[str]) -> Example:
+        """One row, with the values that the evidence gives or else those of the rule's columns."""
+        row = self._places.get(name)
+        evaluation = self.evaluation
+        values: Mapping[str, Level | None] = {} if evidence is None else evidence.values.get(name, {})
+        saw: Mapping[str, Level | None] = {} if evidence is None else evidence.saw.get(name, {})
+        if not values and evaluation is not None and row is not None:
+            values = values_of(evaluation, row, rule_columns)
+        label = predicted = fold = None
+        if evaluation is not None and row is not None:
+            label, predicted = label_text(evaluation, row), predicted_text(evaluation, row)
+            fold = row_fold(evaluation, row)
+        elif values:
+            label, predicted = (value_text(values.get(word)) if word in values else None for word in _SPECIAL)
+        # Label and prediction have places of their own; a data column that happens to be called so is the label itself.
+        names = [column for column in values if column not in _SPECIAL or column in rule_columns]
+        shown = Example(
+            id=name, anchor=self._anchor(name), label=label, predicted=predicted, fold=fold,
+            picture=self._picture(name, row),
+            fields=tuple(_field(column, values, saw, rule_columns) for column in names),
+        )  # fmt: skip
+        if shown.anchor is not None:
+            known = self.rows.get(name)
+            if known is None or len(known.fields) < len(shown.fields):
+                self.rows[name] = shown
+        return shown
+
+    def _anchor(self, name: str) -> str | None:
+        if name in self.rows:
+            return self.rows[name].anchor
+        return f"{self.prefix}row-{len(self.rows) + 1}" if len(self.rows) < self.most_rows else None
+
+    def _picture(self, name: str, row: int | None) -> Picture | None:
+        if name in self.pictures:
+            return self.pictures[name]
+        evaluation = self.evaluation
+        if evaluation is None or row is None or evaluation.dataset.image is None or self._used >= self.picture_bytes:
+            return None
+        try:
+            uri = data_uri(evaluation.dataset.image(row))
+        except (ErrataError, OSError, ValueError):
+            return None  # a picture that can no longer be read is left out, its row stays
+        self._used += len(uri)
+        picture = Picture(key=f"{self.prefix}picture-{len(self.pictures) + 1}", uri=uri)
+        self.pictures[name] = picture
+        return picture
+
+
+def _field(
+    column: str, values: Mapping[str, Level | None], saw: Mapping[str, Level | None], rule_columns: Sequence[str]
+) -> Field:
+    seen = [value for name, value in saw.items() if _stems_from(name, column)]
+    text = value_text(values[column])
+    saw_text = ", ".join(value_text(value) for value in seen) if seen else None
+    return Field(name=column, text=text, saw=None if saw_text == text else saw_text, of_rule=column in rule_columns)
+
+
+def _stems_from(name: str, column: str) -> bool:
+    """Whether a transformed feature comes from a column: its name ends so, or goes on with a level after it."""
+    last = name.rpartition("__")[2]
+    return last == column or last.startswith(f"{column}_")
+
+
+def side_of(
+    ids: Sequence[str],
+    finding: Finding,
+    evidence: Examples | None,
+    album: Album,
+    *,
+    most: int,
+    fields: int = MOST_FIELDS,
+) -> Side:
+    """Up to `most` examples with the rule's own columns first and `fields` columns in all."""
+    columns = finding.rule.columns
+    examples = [album.example(name, evidence, rule_columns=columns) for name in ids[:most]]
+    names: dict[str, None] = {}
+    for example in examples:
+        names.update(dict.fromkeys(item.name for item in sorted(example.fields, key=lambda item: not item.of_rule)))
+    kept = tuple(names)[:fields]
+    return Side(examples=tuple(examples), names=kept)
