@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from errata.core.dataset import Dataset
+from errata.core.columns import Level
 from errata.core.diagnosis import Diagnosis
 from errata.core.errors import UsageError
-from errata.core.evaluation import CONFIRM, LEFT_OUT, Evaluation
+from errata.core.evaluation import CONFIRM, EXPLORE, LEFT_OUT, Evaluation, Metric
 from errata.core.evidence import Statistic
-from errata.core.finding import Effect, Event, Finding
+from errata.core.finding import Effect, Event, Family, Finding
 from errata.core.folds import fifths
-from errata.core.slices import Slice
+from errata.core.model import Task
+from errata.core.rules import Where
+from errata.core.slices import Rule, Slice
+from errata.describe import describe
+from errata.describe.numbers import is_rate, points, shown
 from errata.proof.judged import Judged, finding_of, judge
 from errata.proof.sample import Ground, grounds
 from errata.proof.settle import LEAST_GROUPS, LEAST_ROWS, gather
@@ -25,14 +30,38 @@ from errata.stats.multiplicity import benjamini_hochberg
 from errata.store.directory import load
 from errata.store.ledger import Look, look_at
 
-__all__ = ["Check", "Rechecked", "Verdict", "check", "recheck"]
+__all__ = ["Asked", "Check", "Fresh", "Rechecked", "Verdict", "check", "fresh_rows", "recheck"]
 
 Verdict = Literal["confirmed again", "gone", "cannot tell"]
 Progress = Callable[[float, str], None]
+Mask = NDArray[np.bool_]
 
 GONE_BELOW = 0.5
 """A finding is gone when the upper limit of its difference lies below this share of the difference found before (ours:
-a region that lost half of its excess is another region; less than that and "cannot tell" is the honest word)."""
+a region that kept half of its excess is still worth a look, and a wide interval is no evidence of a repair)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked of fresh rows: whether the members of a rule still err more.
+
+    before  the difference found before, None where it is not known; then nothing can be called gone
+    """
+
+    rule: Rule
+    claim: str
+    family: Family = "errors"
+    before: float | None = None
+    id: str = ""
+    title: str = ""
+
+    @staticmethod
+    def of(finding: Finding) -> Asked:
+        """The question that a finding puts."""
+        return Asked(
+            rule=finding.rule, claim=finding.claim, family=finding.family, before=finding.metric.difference,
+            id=finding.id, title=finding.title,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +86,36 @@ class Rechecked:
     words: str
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fresh:
+    """Rows that a run never read, all of them there to confirm.
+
+    evaluation  every usable fresh row is a confirm row, the others are left out
+    left_out    rows that the run had read before
+    """
+
+    evaluation: Evaluation
+    left_out: int = 0
+    caveats: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return int(((self.evaluation.fold == CONFIRM) & self.evaluation.counted).sum())
+
+    def test(
+        self,
+        rule: str | Rule,
+        *,
+        claim: str,
+        before: float | None = None,
+        family: Family = "errors",
+        alpha: float = 0.05,
+    ) -> Rechecked:
+        """The verdict on one rule, tested by itself at `alpha`; a text is read as a predicate."""
+        read = Where.parse(rule) if isinstance(rule, str) else rule
+        asked = Asked(rule=read, claim=claim, family=family, before=before, id="rule", title=read.text)
+        return recheck([asked], self.evaluation, alpha=alpha)[0]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """What fresh rows said of a run.
@@ -74,14 +133,6 @@ class Check:
     looks: int | None
     caveats: tuple[str, ...]
     diagnosis: Diagnosis
-
-    def result(self, id: str) -> Rechecked:
-        """The result of one finding; raises UsageError when the run has no such finding to check."""
-        for item in self.results:
-            if item.id == id:
-                return item
-        known = ", ".join(f"`{item.id}`" for item in self.results) or "none"
-        raise UsageError(f"`{id}` is no confirmed or seen finding of this run.", hint=f"known are {known}.")
 
 
 def check(
@@ -110,56 +161,95 @@ def check(
     Raises UsageError for data that cannot be used, CannotRunError when the model fails.
     """
     diagnosis = run if isinstance(run, Diagnosis) else load(run)
-    before = diagnosis.evaluation
-    if before is None:
-        raise UsageError("The run was saved without its rows.", hint="`evaluation.parquet` is needed for a check.")
+    before = _rows_of(diagnosis)
     level = diagnosis.run.alpha if alpha is None else alpha
-    if isinstance(data, Evaluation):
-        fresh = data
-    else:
-        names = {"label": label, "prediction": prediction, "scores": scores}
-        given = _model(diagnosis, model, predicted=prediction is not None)
-        fresh = _evaluate(before, data, given, names, device=device, allow_pickle=allow_pickle, progress=progress)
-    same = np.isin(fresh.dataset.id_hash, before.dataset.id_hash)
-    known = same if _tells_rows_apart(before, same) else np.zeros_like(same)
-    ready = _all_fresh(fresh, before, known)
-    chosen = [finding for finding in diagnosis.findings if finding.status in ("confirmed", "seen")]
+    given = model if model is not None or prediction is not None or isinstance(data, Evaluation) else _model(diagnosis)
+    was = before.dataset
+    fresh = fresh_rows(
+        data, model=given, run=diagnosis, label=label or was.label, prediction=prediction or was.prediction,
+        scores=scores or was.scores or None, id=was.id, group=was.group, time=was.time, task=before.task,
+        metric=before.metric, positive=before.positive, device=device, allow_pickle=allow_pickle, progress=progress,
+    )  # fmt: skip
+    chosen = [Asked.of(finding) for finding in diagnosis.findings if finding.status in ("confirmed", "seen")]
     least = float(diagnosis.run.settings.get("min_difference") or 0.0)
-    results = recheck(chosen, ready, alpha=level, min_difference=least)
-    look = _look(results, ready, level, state)
+    results = recheck(chosen, fresh.evaluation, alpha=level, min_difference=least)
+    look = _look(results, fresh.evaluation, level, state)
+    later = () if look.first else ("Earlier looks at these rows tested other proposals: what was seen stays seen.",)
     return Check(
-        results=results,
-        rows=int(((ready.fold == CONFIRM) & ready.counted).sum()),
-        left_out=int(known.sum()),
-        alpha=level,
-        looks=look.number,
-        caveats=(*_caveats(same, known, look), *fresh.caveats),
-        diagnosis=_with_history(diagnosis, results, fresh.dataset, look),
-    )
+        results=results, rows=len(fresh), left_out=fresh.left_out, alpha=level, looks=look.number,
+        caveats=(*fresh.caveats, *later, *look.caveats),
+        diagnosis=_with_history(diagnosis, results, fresh.evaluation.dataset.name, look),
+    )  # fmt: skip
+
+
+def fresh_rows(
+    data: Any,
+    *,
+    model: Any = None,
+    run: Diagnosis | str | Path | None = None,
+    label: str | None = None,
+    prediction: str | None = None,
+    scores: str | Sequence[str] | None = None,
+    id: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    task: Task | None = None,
+    metric: Metric | None = None,
+    positive: Level | None = None,
+    device: str | None = None,
+    allow_pickle: bool = False,
+    progress: Progress | None = None,
+) -> Fresh:
+    """Fresh rows to test rules on: evaluated under the same words as `errata.diagnose` knows.
+
+    run  the run whose rows are left out; a path at which no run lies any more leaves nothing out
+
+    Raises UsageError for data that cannot be used and where no fresh row is left.
+    """
+    from errata.datasets.roles import Roles
+    from errata.evaluate import evaluate
+    from errata.open import open_dataset, open_model
+
+    if isinstance(data, Evaluation):
+        return _fresh(data, run)
+    predicts = model is not None
+    roles = Roles(
+        label=label, prediction=None if predicts else prediction, scores=None if predicts else scores, id=id,
+        group=group, time=time, task=task, prediction_needed=not predicts,
+    )  # fmt: skip
+    connected = None if model is None else open_model(model, allow_pickle=allow_pickle, device=device)
+    dataset = open_dataset(data, roles=roles)
+    evaluated = evaluate(dataset, model=connected, task=task, metric=metric, positive=positive, progress=progress)
+    return _fresh(evaluated, run)
 
 
 def recheck(
-    findings: Sequence[Finding], fresh: Evaluation, *, alpha: float, min_difference: float = 0.0
+    asked: Sequence[Asked], fresh: Evaluation, *, alpha: float, min_difference: float = 0.0
 ) -> tuple[Rechecked, ...]:
-    """The test of proof.md section 4 for each finding on all confirm rows of `fresh`, Benjamini-Hochberg by family."""
+    """The test of proof.md section 4 for each question on all confirm rows of `fresh`, Benjamini-Hochberg by family."""
     kinds, rows = grounds(fresh), len(fresh.dataset)
-    judged: dict[str, Judged] = {}
-    for finding in findings:
-        rule = Slice(rule=finding.rule, claim=finding.claim, proposed_by=finding.proposed_by)
-        proposal = replace(gather([rule], fresh, kinds)[0], family=finding.family)
-        ground = kinds.get(finding.family, kinds["errors"])
-        judged[finding.id] = judge(proposal, ground, rows=rows, alpha=alpha, min_difference=min_difference)
-    q_values = _q_values(findings, judged)
+    judged: list[Judged] = []
+    for one in asked:
+        gathered = gather([Slice(rule=one.rule, claim=one.claim)], fresh, kinds)[0]
+        # What a rule reads decides its family in the run; on few rows it may look as if it selected classes alone.
+        proposal = replace(gathered, family=one.family)
+        ground = kinds.get(one.family, kinds["errors"])
+        judged.append(judge(proposal, ground, rows=rows, alpha=alpha, min_difference=min_difference))
+    q_values = _q_values(asked, judged)
     return tuple(
-        _result(finding, judged[finding.id], fresh, q_values.get(finding.id), alpha, min_difference)
-        for finding in findings
+        _result(one, found, fresh, q_value, alpha, max(min_difference, GONE_BELOW * (one.before or 0.0)))
+        for one, found, q_value in zip(asked, judged, q_values, strict=True)
     )
 
 
-def _model(diagnosis: Diagnosis, given: Any, *, predicted: bool) -> Any:
-    """The model to connect: the one given, else the run's where it is known where that lay."""
-    if given is not None or predicted:
-        return given
+def _rows_of(diagnosis: Diagnosis) -> Evaluation:
+    if diagnosis.evaluation is None:
+        raise UsageError("The run was saved without its rows.", hint="`evaluation.parquet` is needed for a check.")
+    return diagnosis.evaluation
+
+
+def _model(diagnosis: Diagnosis) -> Any:
+    """The run's model where it is known where that lay, None where the data held the predictions."""
     call = diagnosis.run.settings.get("call") or {}
     if call.get("model"):
         return call["model"]
@@ -172,31 +262,35 @@ def _model(diagnosis: Diagnosis, given: Any, *, predicted: bool) -> Any:
     return None
 
 
-def _evaluate(
-    before: Evaluation, data: Any, model: Any, names: dict[str, str | None], *, device: str | None,
-    allow_pickle: bool, progress: Progress | None,
-) -> Evaluation:  # fmt: skip
-    """The fresh rows as an evaluation, under the roles and the metric of the run."""
-    from errata.datasets.roles import Roles
-    from errata.evaluate import evaluate
-    from errata.open import open_dataset, open_model
-
-    was = before.dataset
-    predicts = model is not None
-    roles = Roles(
-        label=names["label"] or was.label,
-        prediction=None if predicts else names["prediction"] or was.prediction,
-        scores=None if predicts else names["scores"] or was.scores or None,
-        id=was.id, group=was.group, time=was.time, task=before.task, prediction_needed=not predicts,
-    )  # fmt: skip
-    dataset = open_dataset(data, roles=roles)
-    connected = None if model is None else open_model(model, allow_pickle=allow_pickle, device=device)
-    return evaluate(
-        dataset, model=connected, task=before.task, metric=before.metric, positive=before.positive, progress=progress
-    )
+def _fresh(evaluation: Evaluation, run: Diagnosis | str | Path | None) -> Fresh:
+    """Every usable row is a confirm row; what the run has read is left out, and strata are cut as the run cut them."""
+    before = _before(run)
+    same = np.zeros(len(evaluation.fold), dtype=bool)
+    if before is not None:
+        same = np.isin(evaluation.dataset.id_hash, before.dataset.id_hash)
+    known = same if before is not None and _tells_rows_apart(before, same) else np.zeros_like(same)
+    said: tuple[str, ...] = ()
+    if known.any():
+        said = (f"{int(known.sum())} rows were read by the run before and are left out.",)
+    elif same.any():
+        said = (f"{int(same.sum())} rows equal rows of the run; no column tells strangers apart, so they count.",)
+    fold = np.where((evaluation.fold >= 0) & ~known, CONFIRM, LEFT_OUT).astype(np.int8)
+    if not (fold == CONFIRM).any():
+        why = "every row was read by the run" if known.any() else "no row can be used"
+        raise UsageError(f"There are no fresh rows in `{evaluation.dataset.name}`: {why}.", hint="give other rows.")
+    ready = replace(evaluation, fold=fold, stratum=_strata(evaluation, before), outputs=())
+    return Fresh(evaluation=ready, left_out=int(known.sum()), caveats=(*said, *evaluation.caveats))
 
 
-def _tells_rows_apart(before: Evaluation, same: np.ndarray[Any, Any]) -> bool:
+def _before(run: Diagnosis | str | Path | None) -> Evaluation | None:
+    if isinstance(run, Diagnosis):
+        return run.evaluation
+    if run is None or not (Path(run) / "run.json").exists():
+        return None
+    return load(run).evaluation
+
+
+def _tells_rows_apart(before: Evaluation, same: Mask) -> bool:
     """Whether equal ids mean the same row: not in data whose columns are so coarse that strangers are often equal.
 
     There, fresh rows may equal rows of the run as often as its rows equal each other; more than that, and they are its.
@@ -211,48 +305,42 @@ def _tells_rows_apart(before: Evaluation, same: np.ndarray[Any, Any]) -> bool:
     return float(same.mean()) > usual + slack
 
 
-def _all_fresh(fresh: Evaluation, before: Evaluation, known: np.ndarray[Any, Any]) -> Evaluation:
-    """Every usable row is a confirm row; what the run has read is left out, and strata are cut as the run cut them."""
-    fold = np.where((fresh.fold >= 0) & ~known, CONFIRM, LEFT_OUT).astype(np.int8)
-    stratum = fresh.stratum
-    if before.task == "regression":
-        both = np.concatenate([np.asarray(before.labels, dtype=np.float64), np.asarray(fresh.labels)])
-        explored = np.concatenate([before.fold == 0, np.zeros(len(fresh.fold), dtype=bool)])
-        stratum = fifths(both, cut_on=explored)[len(before.labels) :]
-    if not (fold == CONFIRM).any():
-        why = "every row was read by the run" if known.any() else "no row can be used"
-        raise UsageError(f"There are no fresh rows in `{fresh.dataset.name}`: {why}.", hint="give other rows.")
-    return replace(fresh, fold=fold, stratum=stratum, outputs=before.outputs)
+def _strata(evaluation: Evaluation, before: Evaluation | None) -> NDArray[np.int32]:
+    if evaluation.task == "classification" or before is None:
+        return evaluation.stratum
+    target = np.concatenate([np.asarray(before.labels, dtype=np.float64), np.asarray(evaluation.labels)])
+    explored = np.concatenate([before.fold == EXPLORE, np.zeros(len(evaluation.fold), dtype=bool)])
+    return fifths(target, cut_on=explored)[len(before.labels) :]
 
 
-def _q_values(findings: Sequence[Finding], judged: dict[str, Judged]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for family in dict.fromkeys(finding.family for finding in findings):
-        tested = [item.id for item in findings if item.family == family and judged[item.id].p_value is not None]
-        p_values = [p for name in tested if (p := judged[name].p_value) is not None]
-        found |= dict(zip(tested, benjamini_hochberg(p_values).tolist(), strict=True))
+def _q_values(asked: Sequence[Asked], judged: Sequence[Judged]) -> list[float | None]:
+    found: list[float | None] = [None] * len(asked)
+    for family in dict.fromkeys(one.family for one in asked):
+        places = [place for place, one in enumerate(asked) if one.family == family]
+        tested = [(place, p) for place in places if (p := judged[place].p_value) is not None]
+        adjusted = benjamini_hochberg([p for _, p in tested]).tolist()
+        for (place, _), q_value in zip(tested, adjusted, strict=True):
+            found[place] = q_value
     return found
 
 
 def _result(
-    finding: Finding, judged: Judged, fresh: Evaluation, q_value: float | None, alpha: float, min_difference: float
+    asked: Asked, judged: Judged, fresh: Evaluation, q_value: float | None, alpha: float, margin: float
 ) -> Rechecked:
     now = finding_of(judged, fresh, status="undecided", q_value=q_value, level=1.0 - 2.0 * alpha)
-    few = _too_few(judged.ground, now)
-    before = finding.metric.difference
-    margin = None if before is None else max(min_difference, GONE_BELOW * before)
+    words = _too_few(judged.ground, now)
     upper = None if now.metric.interval is None else now.metric.interval[1]
     verdict: Verdict = "cannot tell"
-    if few:
-        words = few
-    elif q_value is not None and q_value <= alpha:
-        verdict, words = "confirmed again", _numbers(now, finding)
-    elif upper is not None and margin is not None and upper < margin:
-        verdict, words = "gone", _numbers(now, finding)
-    else:
-        words = f"{_numbers(now, finding)}; the interval is too wide to tell"
+    if not words:
+        words = _numbers(now, asked)
+        if q_value is not None and q_value <= alpha:
+            verdict = "confirmed again"
+        elif asked.before is not None and upper is not None and upper < margin:
+            verdict = "gone"
+        else:
+            words = f"{words}; too few rows or errors to tell"
     return Rechecked(
-        id=finding.id, title=finding.title, verdict=verdict, metric=now.metric, members=now.support.confirm,
+        id=asked.id, title=asked.title, verdict=verdict, metric=now.metric, members=now.support.confirm,
         p_value=now.p_value, q_value=q_value, words=words,
     )  # fmt: skip
 
@@ -265,21 +353,15 @@ def _too_few(ground: Ground, now: Finding) -> str:
     return f"only {found} {ground.unit} of the slice among the fresh rows, {least} that can be compared are needed"
 
 
-def _numbers(now: Finding, before: Finding) -> str:
-    """Inside against outside on fresh rows, beside the difference of the run."""
-    effect, rate = now.metric, now.metric.name in ("error", "false-positive", "false-negative")
-
-    def said(value: float | None, unit: str = " %") -> str:
-        return "?" if value is None else f"{100 * value:.0f}{unit}" if rate else f"{value:.3g}"
-
-    interval = ""
-    if effect.interval is not None:
-        interval = f" ({said(effect.interval[0], '')} to {said(effect.interval[1], '')})"
-    return (
-        f"{said(effect.inside)} inside against {said(effect.outside)} outside, "
-        f"difference {said(effect.difference, '')}{interval}{' points' if rate else ''}, "
-        f"before {said(before.metric.difference, ' points')}"
-    )
+def _numbers(now: Finding, asked: Asked) -> str:
+    """Inside against outside on fresh rows, beside the difference found before."""
+    fresh = shown(now.metric)
+    interval = "" if fresh.interval is None else f" ({fresh.level} interval {fresh.interval})"
+    before = ""
+    if asked.before is not None:
+        was = points(asked.before, signed=True) if is_rate(now.metric.name) else f"{asked.before:+.3g}"
+        before = f", before {was}"
+    return f"{fresh.inside} inside, {fresh.outside} outside: {fresh.difference}{interval}{before}"
 
 
 def _look(results: Sequence[Rechecked], fresh: Evaluation, alpha: float, state: str | Path | None) -> Look:
@@ -292,34 +374,28 @@ def _look(results: Sequence[Rechecked], fresh: Evaluation, alpha: float, state: 
     )
 
 
-def _caveats(same: np.ndarray[Any, Any], known: np.ndarray[Any, Any], look: Look) -> tuple[str, ...]:
-    said = []
-    if same.any() and not known.any():
-        said.append(f"{int(same.sum())} rows equal rows of the run; no column tells strangers apart, so they count.")
-    if known.any():
-        said.append(f"{int(known.sum())} rows were read by the run before and are left out.")
-    if not look.first:
-        said.append("Earlier looks at these rows tested other proposals: what was seen stays seen.")
-    return (*said, *look.caveats)
-
-
-def _with_history(diagnosis: Diagnosis, results: Sequence[Rechecked], fresh: Dataset, look: Look) -> Diagnosis:
+def _with_history(diagnosis: Diagnosis, results: Sequence[Rechecked], fresh: str, look: Look) -> Diagnosis:
     """The run with an event in the history of every finding that was checked."""
     when = datetime.now(UTC).isoformat(timespec="seconds")
     by_id = {item.id: item for item in results}
-    findings = []
-    for finding in diagnosis.findings:
-        result = by_id.get(finding.id)
-        if result is None:
-            findings.append(finding)
-            continue
-        event = Event(what=f"checked: {result.verdict}", when=when, detail=f"on `{fresh.name}`: {result.words}")
-        found = Statistic(
-            name="fresh difference", value=result.metric.difference, interval=result.metric.interval, n=result.members,
-            words=f"On fresh rows ({fresh.name}): {result.words}.",
-        )  # fmt: skip
-        evidence = (*(item for item in finding.evidence if getattr(item, "name", "") != found.name), found)
-        rises = finding.status == "seen" and result.verdict == "confirmed again" and look.first
-        status = "confirmed" if rises else finding.status
-        findings.append(replace(finding, status=status, history=(*finding.history, event), evidence=evidence))
+    findings = [
+        _told(finding, by_id[finding.id], diagnosis, fresh=fresh, when=when, first=look.first)
+        if finding.id in by_id else finding
+        for finding in diagnosis.findings
+    ]  # fmt: skip
     return replace(diagnosis, findings=tuple(findings))
+
+
+def _told(finding: Finding, result: Rechecked, diagnosis: Diagnosis, *, fresh: str, when: str, first: bool) -> Finding:
+    """A finding with what was checked; one that was seen is confirmed by fresh rows that nobody looked at before."""
+    event = Event(what=f"checked: {result.verdict}", when=when, detail=f"on {fresh}: {result.words}")
+    found = Statistic(
+        name="fresh difference", value=result.metric.difference, interval=result.metric.interval, n=result.members,
+        words=f"On fresh rows ({fresh}), {result.verdict}: {result.words}.",
+    )  # fmt: skip
+    kept = (item for item in finding.evidence if not (isinstance(item, Statistic) and item.name == found.name))
+    told = replace(finding, history=(*finding.history, event), evidence=(*kept, found))
+    if finding.status != "seen" or result.verdict != "confirmed again" or not first:
+        return told
+    risen = replace(told, status="confirmed")
+    return replace(risen, title=describe(risen, diagnosis.evaluation))

@@ -21,6 +21,7 @@ from errata.core.model import Model, Task
 from errata.engine.outcome import Outcome, from_output, from_table, losses, positive_class, task_of
 from errata.engine.out_of_fold import predict_out_of_fold
 from errata.engine.predict import predict_all
+from errata.engine.trial import try_model
 from errata.open import open_dataset, open_model
 from errata.ops.measure.columns import measured
 from errata.ops.outputs import detect_outputs, identifiers, named_outputs
@@ -111,11 +112,13 @@ def _outcome(
     def tick(done: int, total: int) -> None:
         report(0.9 * done / max(total, 1), "predicting")
 
-    if folds is None:
-        said = predict_all(model, dataset, folder=folder, progress=tick)
-    else:
+    if folds is not None:
         said = predict_out_of_fold(model, dataset, folds=folds, seed=seed, folder=folder, progress=tick)
-    return from_output(dataset, task, said.output, said.spec, answered=said.answered), task, said.caveats
+        return from_output(dataset, task, said.output, said.spec, answered=said.answered), task, said.caveats
+    trial = try_model(model, dataset, task=task)
+    said = predict_all(trial.model, dataset, folder=folder, progress=tick)
+    outcome = from_output(dataset, task, said.output, said.spec, answered=said.answered)
+    return outcome, task, (*trial.caveats, *said.caveats)
 
 
 def _check_columns(dataset: Dataset, use: Sequence[str]) -> None:

@@ -101,7 +101,9 @@ def test_every_row_has_scores_in_the_order_of_the_labels(dataset):
     x = RNG.normal(size=(300, 2))
     y = np.array(["cat", "ant", "bee"])[np.argmax(np.c_[x, np.zeros(300)], axis=1)]
     seen = []
-    done = predict_out_of_fold(connect(LogisticRegression()), dataset(x, y), seed=3, progress=lambda d, t: seen.append(d))
+    done = predict_out_of_fold(
+        connect(LogisticRegression()), dataset(x, y), seed=3, progress=lambda d, t: seen.append(d)
+    )
     assert done.spec.classes == ("ant", "bee", "cat")
     assert done.output.scores.shape == (300, 3)
     assert (np.array(done.spec.classes)[done.output.scores.argmax(axis=1)] == y).mean() > 0.9
@@ -114,7 +116,9 @@ def test_unset_random_states_take_the_seed(dataset):
     from sklearn.ensemble import RandomForestClassifier
 
     x, y = RNG.normal(size=(200, 4)), RNG.integers(0, 2, 200)
-    runs = [predict_out_of_fold(connect(RandomForestClassifier(10)), dataset(x, y), seed=s).output.scores for s in (1, 1, 2)]
+    runs = [
+        predict_out_of_fold(connect(RandomForestClassifier(10)), dataset(x, y), seed=s).output.scores for s in (1, 1, 2)
+    ]
     np.testing.assert_array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
 

@@ -18,7 +18,9 @@ from errata.core.slices import Slice, claim_for
 from errata.describe import describe
 
 
-def evaluation_of(columns, labels, predicted, classes, *, modality="table", image=None, label="label", task=None, **more):
+def evaluation_of(
+    columns, labels, predicted, classes, *, modality="table", image=None, label="label", task=None, **more
+):
     """An Evaluation of everything above, half explore and half confirm by turns."""
     n = len(labels)
     task = task or ("classification" if classes else "regression")
@@ -46,7 +48,9 @@ def evaluation_of(columns, labels, predicted, classes, *, modality="table", imag
     )  # fmt: skip
 
 
-def finding_of(evaluation, text, *, status="confirmed", p=1e-6, q=1e-5, evidence=(), family="errors", level=0.975, **more):
+def finding_of(
+    evaluation, text, *, status="confirmed", p=1e-6, q=1e-5, evidence=(), family="errors", level=0.975, **more
+):
     """A Finding counted on the confirm rows, with rows, classes and what remains as evidence."""
     rule = Where.parse(text)
     chosen = Slice(rule=rule, claim=claim_for(evaluation.metric), proposed_by=("slice_lattice",))
@@ -65,8 +69,14 @@ def finding_of(evaluation, text, *, status="confirmed", p=1e-6, q=1e-5, evidence
     difference = rate - float(outside)
     ids = evaluation.dataset.ids()
     rows = held.rows[inside]
-    wrong = [ids[row] for row in rows[np.argsort(-evaluation.loss[rows], kind="stable")] if evaluation.loss[row] > 0][:12]
-    right = [ids[row] for row in rows[np.argsort(evaluation.loss[rows], kind="stable")] if ids[row] not in wrong][:12]
+    wrong = [ids[row] for row in rows[np.argsort(-evaluation.loss[rows], kind="stable")] if evaluation.loss[row] > 0][
+        :12
+    ]
+    right = [
+        ids[row]
+        for row in rows[np.argsort(evaluation.loss[rows], kind="stable")]
+        if evaluation.loss[row] == 0 or not evaluation.binary_loss and ids[row] not in wrong
+    ][:12]
     shown = [name for name in (*rule.columns, *evaluation.features) if name != evaluation.dataset.label]
     shown = list(dict.fromkeys(shown))[:8]
     values = {
@@ -236,7 +246,9 @@ def nothing_run():
         finding_of(evaluation, "texture <= 14.4 and mean_radius > 12", status="rejected", p=0.4, q=0.8),
     )
     curve = [(0.02, 0.52), (0.05, 0.27), (0.1, 0.17), (0.2, 0.11), (0.5, 0.07)]
-    run = run_of(evaluation, tested=12, detectable=curve, command="errata diagnose sample:breast_cancer --model linear.skops")
+    run = run_of(
+        evaluation, tested=12, detectable=curve, command="errata diagnose sample:breast_cancer --model linear.skops"
+    )
     steps = [(0, "texture > 19.1"), (0, "texture <= 19.1"), (2, "mean_radius > 14"), (2, "mean_radius <= 14")]
     return Diagnosis(run=run, findings=findings, evaluation=evaluation, evidence=(tree_of(evaluation, steps),))
 
@@ -263,15 +275,23 @@ def image_run():
         image=lambda row: (images[row] * 255 / 16).astype(np.uint8),
     )  # fmt: skip
     first, second = 'label = "8" and image.stroke_thickness > 1.79', 'label = "1" and image.stroke_thickness <= 1.41'
-    steps = [(0, "image.stroke_thickness > 1.79"), (0, "image.stroke_thickness <= 1.79"), (1, 'label = "8"'), (1, 'label != "8"')]
+    steps = [
+        (0, "image.stroke_thickness > 1.79"),
+        (0, "image.stroke_thickness <= 1.79"),
+        (1, 'label = "8"'),
+        (1, 'label != "8"'),
+    ]
     findings = tuple(
         finding_of(evaluation, text, strata="class x group", support=Support(explore=40, confirm=44, groups=13), evidence=(
             tree_of(evaluation, steps, text), heatmap_of(evaluation, "image.stroke_thickness", [1.2, 1.5, 1.8, 2.1], "label", text)))
         for text in (first, second)
     )  # fmt: skip
+    findings = tuple(sorted(findings, key=lambda finding: -finding.share_of_errors))
     rejected = finding_of(evaluation, "image.brightness > 0.35", status="rejected", p=0.3, q=0.5)
     run = run_of(evaluation, command="errata demo", caveats=("Scans were thickened by the demo.",))
-    return Diagnosis(run=run, findings=(*findings, rejected), evaluation=evaluation, evidence=(tree_of(evaluation, steps),))
+    return Diagnosis(
+        run=run, findings=(*findings, rejected), evaluation=evaluation, evidence=(tree_of(evaluation, steps),)
+    )
 
 
 def house_run():
@@ -288,7 +308,12 @@ def house_run():
     evaluation = evaluation_of(columns, np.round(price), np.round(predicted), (), label="price", name="houses")
     text = "built_year <= 1913.5"
     findings = (
-        finding_of(evaluation, text, level=0.95, evidence=(heatmap_of(evaluation, "built_year", [1900, 1914, 1950, 1980], text=text),)),
+        finding_of(
+            evaluation,
+            text,
+            level=0.95,
+            evidence=(heatmap_of(evaluation, "built_year", [1900, 1914, 1950, 1980], text=text),),
+        ),
         finding_of(evaluation, "area > 150.5", status="rejected", p=0.4, q=0.4),
     )
     curve = [(0.02, 9000.0), (0.05, 5600.0), (0.1, 4000.0), (0.2, 2900.0)]

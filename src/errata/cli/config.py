@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any
 import click
 
 from errata.cli.kinds import quoted, with_count
+from errata.cli.options import DIAGNOSED, variable
+from errata.cli.verb import Verb
 from errata.core.errors import UsageError, nearest
 
 __all__ = ["METHODS", "Config", "Configured", "check_environment", "nearest_config"]
@@ -35,28 +37,24 @@ class Config:
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-class Configured(click.Command):
+class Configured(Verb):
     """A verb on data: its options also come from the file and from the environment."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not any(word in ("-h", "--help") for word in args):
-            known = option_names()
-            check_environment(known)
-            config = nearest_config(Path.cwd(), known)
-            ctx.default_map = dict(config.options)
+            check_environment([flag.opts[0] for flag in DIAGNOSED])
+            config = nearest_config(Path.cwd(), {flag.opts[0].removeprefix("--"): str(flag.name) for flag in DIAGNOSED})
+            repeated = {str(flag.name): variable(flag.opts[0]) for flag in DIAGNOSED if flag.multiple}
+            listed = {name: [os.environ[word]] for name, word in repeated.items() if os.environ.get(word)}
+            ctx.default_map = {**config.options, **listed}
             ctx.meta[METHODS] = config.methods
         return super().parse_args(ctx, with_count(args))
 
 
-def option_names() -> tuple[str, ...]:
-    """The options of verbs on data, which are what the file and the environment may set."""
-    from errata.cli.diagnose import diagnose
-
-    return tuple(param.name for param in diagnose.params if isinstance(param, click.Option) and param.name)
-
-
-def nearest_config(folder: Path, known: Iterable[str]) -> Config:
+def nearest_config(folder: Path, known: Mapping[str, str]) -> Config:
     """The `[tool.errata]` table of the nearest pyproject.toml at or above `folder`; empty where there is none.
+
+    known  the parameter's name by the flag's word ("split-seed": "split_seed")
 
     Raises UsageError for keys that are no options, and for a file that cannot be read.
     """
@@ -68,20 +66,19 @@ def nearest_config(folder: Path, known: Iterable[str]) -> Config:
     except (OSError, ValueError) as error:
         raise UsageError(f"`{path}` cannot be read: {error}", hint="is it valid TOML?") from error
     methods = table.pop("methods", {}) if isinstance(table.get("methods"), dict) else {}
-    names = {name.replace("_", "-") for name in known}
     for key in table:
-        if key.replace("_", "-") not in names:
-            raise UsageError(f"`{path}` sets `{key}`, which is no option.", hint=nearest(key, sorted(names)))
-    options = {key.replace("-", "_"): _plain(value) for key, value in table.items()}
+        if key.replace("_", "-") not in known:
+            raise UsageError(f"`{path}` sets `{key}`, which is no option.", hint=nearest(key, sorted(known)))
+    options = {known[key.replace("_", "-")]: _plain(value) for key, value in table.items()}
     return Config(options=options, methods=_methods(path, methods))
 
 
-def check_environment(known: Iterable[str]) -> None:
-    """Refuse an ERRATA_ variable that looks like a misspelt option; other programs' variables are left alone."""
-    variables = {f"ERRATA_{name.upper()}" for name in known}
+def check_environment(flags: Sequence[str]) -> None:
+    """Refuse an ERRATA_ variable that looks like a misspelt flag; other programs' variables are left alone."""
+    known = {variable(word) for word in flags}
     for name in os.environ:
-        if name.startswith("ERRATA_") and name not in variables | PATHS:
-            close = get_close_matches(name, sorted(variables), n=1, cutoff=0.85)
+        if name.startswith("ERRATA_") and name not in known | PATHS:
+            close = get_close_matches(name, sorted(known), n=1, cutoff=0.85)
             if close:
                 raise UsageError(f"The variable `{name}` is no option.", hint=f"did you mean `{close[0]}`?")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from errata.cli.config import METHODS, Configured
 from errata.cli.edge import FOUND
 from errata.cli.kinds import Assigned, flattened, quoted
-from errata.cli.options import DIAGNOSED, OPEN, QUIET, RUN
+from errata.cli.options import DIAGNOSED, RUN
 from errata.cli.terminal import Progress, Speaker
 from errata.cli.verb import Flag, Flags, Verb, argument
 from errata.core.errors import UsageError
@@ -244,5 +244,3 @@ Three ordinary runs: breast cancer, handwritten digits under a shift, and a mode
         Flag("--quiet", section=RUN, is_flag=True, help="Print nothing but errors."),
     ),
 )
-
-Summary = Callable[["Diagnosis"], str]

@@ -9,22 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import click
-from click.types import FuncParamType
-
 from errata.core.errors import UsageError
 
-__all__ = ["NAMES", "SETTING", "Assigned", "flattened", "least", "quoted", "seconds", "shares", "with_count"]
+__all__ = ["Assigned", "flattened", "least", "names", "quoted", "seconds", "setting", "shares", "with_count"]
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 DEFAULT_FOLDS = 5
-
-
-class Listed(FuncParamType):
-    """A flag that may be repeated; its variable holds one value, which is not cut at blanks."""
-
-    def split_envvar_value(self, rv: str) -> Sequence[str]:
-        return [rv]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +100,3 @@ def with_count(words: Sequence[str]) -> list[str]:
         alone = word == "--out-of-fold" and not after.isdigit()
         filled += [word, str(DEFAULT_FOLDS)] if alone else [word]
     return filled
-
-
-NAMES: click.ParamType[Any] = Listed(names)
-SETTING: click.ParamType[Any] = Listed(setting)

@@ -6,19 +6,25 @@ from typing import Any
 
 import click
 
-from errata.cli.kinds import NAMES, SETTING, least, seconds, shares
+from errata.cli.kinds import least, names, seconds, setting, shares
 from errata.cli.verb import Flag
 
-__all__ = ["CHECKED", "DIAGNOSED", "FAIL_ON", "OPEN", "QUIET"]
+__all__ = ["CHECKED", "DIAGNOSED", "FAIL_ON", "OPEN", "QUIET", "variable"]
 
 COLUMNS, MODEL, METRIC, METHODS, PROOF, RUN = "Columns", "Model", "What counts", "Methods", "Proof", "Run"
 _FRACTION = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 
 def flag(word: str, *more: str, section: str, **attributes: Any) -> Flag:
-    """A flag that the environment may set, as ERRATA_ and its name."""
-    name = word.removeprefix("--").replace("-", "_").upper()
-    return Flag(word, *more, section=section, envvar=f"ERRATA_{name}", **attributes)
+    """A flag that the environment may set."""
+    # Click would cut the variable of a flag that may be repeated at blanks; see `config.Configured`.
+    alone = None if attributes.get("multiple") else variable(word)
+    return Flag(word, *more, section=section, envvar=alone, **attributes)
+
+
+def variable(word: str) -> str:
+    """The environment variable of a flag."""
+    return f"ERRATA_{word.removeprefix('--').replace('-', '_').upper()}"
 
 
 def column(word: str, words: str) -> Flag:
@@ -59,12 +65,12 @@ DIAGNOSED = (
     column("--image", "The column that holds paths of images."),
     column("--text", "The column that holds texts (from a later version on)."),
     column("--id", "The column that names each row; a hash of the inputs when missing."),
-    column("--group", "Rows of one group (patient, writer, recording) are kept together and are no independent evidence."),
+    column("--group", "Rows of one group (patient, writer, recording) stay together and are no independent evidence."),
     column("--time", "The column that orders the rows in time."),
     column("--split", "The column that says train, validation or test."),
-    flag("--ignore", section=COLUMNS, type=NAMES, multiple=True, metavar="NAME[,NAME]", help="Leave columns out."),
+    flag("--ignore", section=COLUMNS, type=names, multiple=True, metavar="NAME[,NAME]", help="Leave columns out."),
     flag(
-        "--use", section=COLUMNS, type=NAMES, multiple=True, metavar="NAME[,NAME]",
+        "--use", section=COLUMNS, type=names, multiple=True, metavar="NAME[,NAME]",
         help="Bring back columns that would be set aside as output or as identifiers.",
     ),
     A_MODEL,
@@ -84,13 +90,13 @@ DIAGNOSED = (
         type=click.Choice(("error", "false-positive", "false-negative", "loss", "absolute-error")),
         help="What counts against the model; error, or absolute-error for numbers, when missing.",
     ),
-    flag("--positive", section=METRIC, metavar="LABEL", help="The positive class of false-positive and false-negative."),
+    flag("--positive", section=METRIC, metavar="LABEL", help="The positive class, for false-positive and -negative."),
     flag(
-        "--methods", section=METHODS, type=NAMES, multiple=True, metavar="NAME[,NAME]",
+        "--methods", section=METHODS, type=names, multiple=True, metavar="NAME[,NAME]",
         help="Which methods propose; `errata methods` lists them.",
     ),
     flag(
-        "--set", "settings", section=METHODS, type=SETTING, multiple=True, metavar="METHOD.OPTION=VALUE",
+        "--set", "settings", section=METHODS, type=setting, multiple=True, metavar="METHOD.OPTION=VALUE",
         help="A hyper-parameter of a method.",
     ),
     flag("--max-proposals", section=METHODS, type=click.IntRange(1), default=100, show_default=True,

@@ -33,9 +33,7 @@ class Flags:
 
     def given(self) -> dict[str, Any]:
         """What was said by flag, variable or file; defaults are not there."""
-        return {
-            name: value for name, value in self.all.items() if self.context.get_parameter_source(name) in _GIVEN
-        }
+        return {name: value for name, value in self.all.items() if self.context.get_parameter_source(name) in _GIVEN}
 
 
 class Verb(click.Command):

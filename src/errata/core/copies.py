@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from errata.core.columns import Bool, Column
 from errata.core.dataset import Dataset
-from errata.core.hashing import Hashes, column_hash, keyed, row_hash
+from errata.core.hashing import Hashes, column_hash, keyed, repeats, row_hash
 
 __all__ = ["Copies", "copies", "identity_columns"]
 
@@ -79,15 +79,13 @@ def _candidates(dataset: Dataset, outputs: tuple[str, ...], rows: NDArray[np.int
         key = dataset.content_hash
     elif dataset.id is None:
         key = dataset.id_hash
+        if not dataset.occurrence.any():
+            return rows[:0]
     else:
         key = row_hash(identity_columns(dataset, outputs=outputs))
         if not len(key):
             return rows[:0]
-    key = key[rows]
-    order = np.argsort(key, kind="stable")
-    same = key[order][1:] == key[order][:-1]
-    repeated = np.concatenate([[False], same]) | np.concatenate([same, [False]])
-    return np.sort(rows[order[repeated]])
+    return rows[repeats(key[rows])]
 
 
 def _exact(dataset: Dataset, outputs: tuple[str, ...], rows: NDArray[np.int64]) -> Hashes:

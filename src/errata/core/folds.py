@@ -174,26 +174,32 @@ def _deal(key: Hashes, strata: Sequence[Int], shares: tuple[float, float, float]
     """
     if not len(key):
         return _empty(0)
-    levels = [np.zeros(len(key), dtype=np.uint64)]
     joined: Int = np.zeros(len(key), dtype=np.int64)
+    levels = []
     for level in strata:
         # The order of strata comes from their keys, so that the coding of classes and groups cannot matter.
         joined = _join(joined, level)
         sums = np.zeros(int(joined.max()) + 1, dtype=np.uint64)
         np.add.at(sums, joined, key)
-        levels.append(keyed(sums, seed="stratum")[joined])
-    order = np.lexsort((key, *reversed(levels)))
-    ordered = joined[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    sizes = np.diff(np.append(starts, len(key)))
+        levels.append((joined, keyed(sums, seed="stratum")))
+    member = np.zeros(int(joined.max()) + 1, dtype=np.int64)
+    member[joined] = np.arange(len(key))
+    sequence = np.lexsort([keys[codes[member]] for codes, keys in reversed(levels)])
+    place = np.empty(len(sequence), dtype=np.uint16 if len(sequence) < 2**16 else np.int64)
+    place[sequence] = np.arange(len(sequence))
+    # By key, then stably by stratum: two plain sorts, the second of small numbers.
+    order = np.argsort(key, kind="stable")
+    order = order[np.argsort(place[joined][order], kind="stable")]
+    sizes = np.bincount(place[joined], minlength=len(sequence))
+    starts = np.cumsum(sizes) - sizes
     offset = float(keyed(np.array([key.sum(dtype=np.uint64)]), seed="offset")[0]) / 2.0**64
     ends = np.concatenate([[0], np.cumsum(sizes)])
     explore = np.diff(np.floor(ends * shares[0] + offset)).astype(np.int64)
     seen = np.diff(np.floor(ends * (shares[0] + shares[1]) + offset)).astype(np.int64)
     seen = sizes if shares[2] == 0 else np.clip(seen, explore, sizes)
     rank = np.arange(len(key)) - np.repeat(starts, sizes)
-    fold = np.empty(len(key), dtype=np.int8)
     late = (rank >= np.repeat(explore, sizes)).astype(np.int8) + (rank >= np.repeat(seen, sizes))
+    fold = np.empty(len(key), dtype=np.int8)
     fold[order] = np.array([EXPLORE, CONFIRM, SEALED], dtype=np.int8)[late]
     return fold
 
@@ -227,7 +233,11 @@ def _join(coarse: Int, fine: Int) -> Int:
     """(n,) codes of the pairs of two codes."""
     low = int(fine.min(initial=0))
     pairs = coarse.astype(np.int64) * (int(fine.max(initial=0)) - low + 1) + (fine - low)
-    return np.asarray(np.unique(pairs, return_inverse=True)[1], dtype=np.int64)
+    reach = int(pairs.max(initial=0)) + 1
+    if reach > 2 * len(pairs) + 1_000:
+        return np.asarray(np.unique(pairs, return_inverse=True)[1], dtype=np.int64)
+    code = np.cumsum(np.bincount(pairs, minlength=reach) > 0) - 1
+    return np.asarray(code[pairs], dtype=np.int64)
 
 
 def _commonest(group: Int, stratum: Int) -> Int:

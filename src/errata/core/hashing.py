@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from errata.core.columns import Column, Level
 
-__all__ = ["Hashes", "bytes_hash", "column_hash", "fingerprint", "keyed", "occurrences", "row_hash"]
+__all__ = ["Hashes", "bytes_hash", "column_hash", "fingerprint", "keyed", "occurrences", "repeats", "row_hash"]
 
 Hashes = NDArray[np.uint64]
 
@@ -51,13 +51,27 @@ def keyed(hashes: Hashes, *, seed: int | str) -> Hashes:
 
 def occurrences(hashes: Hashes) -> NDArray[np.uint32]:
     """(n,) uint32: how often the same hash came before, in the order of the rows."""
-    order = np.argsort(hashes, kind="stable")
+    again = np.zeros(len(hashes), dtype=np.uint32)
+    repeated = repeats(hashes)
+    if not len(repeated):
+        return again
+    order = repeated[np.argsort(hashes[repeated], kind="stable")]
     ordered = hashes[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(ordered) else np.array([0])
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     counts = np.diff(np.append(starts, len(ordered)))
-    again = np.empty(len(hashes), dtype=np.uint32)
     again[order] = np.arange(len(ordered)) - np.repeat(starts, counts)
     return again
+
+
+def repeats(hashes: Hashes) -> NDArray[np.int64]:
+    """(m,) rows, ascending, whose hash another row has too."""
+    ordered = np.sort(hashes)
+    same = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(same):
+        # Most tables have no equal rows: a sort without indices settles it in little memory.
+        return np.zeros(0, dtype=np.int64)
+    found = np.searchsorted(same, hashes).clip(max=len(same) - 1)
+    return np.flatnonzero(same[found] == hashes)
 
 
 def bytes_hash(pieces: Iterable[bytes] | NDArray[np.generic]) -> Hashes:
@@ -91,9 +105,14 @@ def row_hash(columns: Mapping[str, Column], *, seed: int | str = 0) -> Hashes:
     return np.zeros(0, dtype=np.uint64) if total is None else keyed(total, seed=seed)
 
 
-def fingerprint(columns: Mapping[str, Column], *, ordered: bool = True) -> str:
-    """32 hexadecimal digits that names and values decide; `ordered=False` also for the same rows in another order."""
+def fingerprint(columns: Mapping[str, Column], *, ordered: bool = True, also: Hashes | None = None) -> str:
+    """32 hexadecimal digits that names and values decide; `ordered=False` also for the same rows in another order.
+
+    `also` (n,) stands for further content of each row.
+    """
     rows = row_hash(columns)
+    if also is not None:
+        rows = _mix(rows ^ also) if len(rows) else also.copy()
     if ordered:
         rows ^= np.arange(len(rows), dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     rows = _mix(rows)

@@ -118,7 +118,7 @@ def picture_reader(inputs: NDArray[Any]) -> Callable[[int], NDArray[np.uint8]] |
         if inputs.dtype == np.uint8:
             return np.ascontiguousarray(pixels, dtype=np.uint8)
         scaled = (np.nan_to_num(pixels.astype(np.float64), nan=low) - low) * (255.0 / max(high - low, 1e-12))
-        return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.rint(scaled), 0, 255), dtype=np.uint8)
 
     return image
 
@@ -173,7 +173,7 @@ def _columns(arrays: Mapping[str, Any], n: int, roles: Roles, origin: str) -> tu
         if getattr(array, "ndim", 1) != 1 or len(array) != n:
             shape = getattr(array, "shape", (len(array),))
             said = f"`{key}` of `{origin}` has shape {shape}; there are {n:,} rows."
-            raise UsageError(said, hint="give one value per row.")
+            raise UsageError(said, hint="keys are `images` or `inputs`, `label`, `prediction`, `scores`; others are columns.")
         columns[key] = column_from(array, name=key)
     return columns, roles
 

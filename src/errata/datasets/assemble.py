@@ -12,7 +12,7 @@ from errata.core.columns import Column, Int, Table
 from errata.core.copies import identity_columns
 from errata.core.dataset import Dataset, Modality, SetAside
 from errata.core.errors import UsageError
-from errata.core.hashing import Hashes, column_hash, fingerprint, keyed, occurrences, row_hash
+from errata.core.hashing import Hashes, column_hash, fingerprint, occurrences, repeats, row_hash
 from errata.core.identifiers import identifier_reason
 from errata.core.model import Inputs
 from errata.datasets.roles import Resolved, Roles, named_as_output, resolve
@@ -111,7 +111,8 @@ def _set_aside(table: Table, resolved: Resolved, roles: Roles, aside: Sequence[S
     for name in table:
         if name not in busy and name not in kept:
             why = identifier_reason(name, table.column(name))
-            if why is not None:
+            # Words that differ in nearly every row still tell copies from others; evaluate sets those aside.
+            if why is not None and "nearly" not in why and "different values in" not in why:
                 kept[name] = SetAside(column=name, why=why)
     return tuple(item for item in kept.values() if item.column not in roles.use)
 
@@ -134,29 +135,18 @@ def _with_ids(dataset: Dataset) -> Dataset:
     away = roles | set(dataset.scores) | {item.column for item in dataset.set_aside}
     inputs = tuple(name for name in dataset.table if name not in away and name not in outputs)
     rest = {name: dataset.table.column(name) for name in dataset.table if name not in parts}
-    head = Column(kind="number", values=_exact(hashes), integer=True)
     return replace(
         dataset, id_hash=hashes, occurrence=again, input_names=inputs if dataset.modality == "table" else (),
-        fingerprint=fingerprint({**rest, "errata:id": head, **_low(hashes)}),
+        fingerprint=fingerprint(rest, also=hashes),
     )  # fmt: skip
 
 
-def _exact(hashes: Hashes) -> NDArray[np.float64]:
-    return (hashes >> np.uint64(32)).astype(np.float64)
-
-
-def _low(hashes: Hashes) -> dict[str, Column]:
-    # A hash has more digits than a float; both halves stand for it.
-    return {"errata:id low": Column(kind="number", values=(hashes & np.uint64(0xFFFFFFFF)).astype(np.float64))}
-
-
 def _check_ids(dataset: Dataset, hashes: Hashes) -> None:
-    order = np.argsort(keyed(hashes, seed=0), kind="stable")
-    same = np.flatnonzero(hashes[order][1:] == hashes[order][:-1])
-    if not len(same):
+    rows = repeats(hashes)
+    if not len(rows):
         return
-    repeated = len(np.unique(hashes[order[same]]))
-    example = dataset.table.column(str(dataset.id)).value(int(order[same[0]]))
+    repeated = len(np.unique(hashes[rows]))
+    example = dataset.table.column(str(dataset.id)).value(int(rows[0]))
     shown = "missing" if example is None else f"`{example}`"
     raise UsageError(
         f"`--id {dataset.id}` is not unique: {repeated:,} values repeat, such as {shown}.",

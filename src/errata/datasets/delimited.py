@@ -15,7 +15,8 @@ from errata.core.errors import UsageError
 __all__ = ["Delimited", "read_delimited", "text_head"]
 
 _HEAD: Final = 1 << 18
-_BLOCK: Final = 1 << 24
+_BLOCK: Final = 1 << 22
+_LARGEST_BLOCK: Final = 1 << 30
 _SEPARATORS: Final = ",;\t|"
 _MAGIC: Final = {
     b"PAR1": "a Parquet file", b"PK\x03\x04": "a zip archive or a spreadsheet", b"\x89PNG": "a picture",
@@ -66,13 +67,13 @@ def text_head(path: Path) -> bytes:
     return head
 
 
-def read_delimited(path: Path, *, skip: tuple[str, ...] = ()) -> Delimited:
+def read_delimited(path: Path) -> Delimited:
     """All cells of a CSV, TSV or the like (gzipped or not), typed column by column.
 
     Raises UsageError for an empty file, a header without rows, rows of unequal length, repeated names, binary data.
     """
     form = _form(path, text_head(path))
-    table = _read(path, form, skip=skip)
+    table = _read(path, form)
     if table.num_rows == 0:
         raise UsageError(f"`{path}` has a header and no rows.", hint="give at least one row of data.")
     return Delimited(table=table, notes=form.notes)
@@ -133,41 +134,56 @@ def _check_names(path: Path, names: tuple[str, ...]) -> None:
                          hint="put the names of the columns into the first row.")  # fmt: skip
 
 
-def _read(path: Path, form: _Form, *, skip: tuple[str, ...]) -> Any:
+def _read(path: Path, form: _Form) -> Any:
     """Read, and where a later block contradicts the type of an earlier one, again with the wider type."""
     import pyarrow as pa
 
     types: dict[str, Any] = {}
+    block = _BLOCK
     while True:
         try:
-            return _attempt(path, form, types, skip)
+            return _attempt(path, form, types, block)
         except pa.ArrowInvalid as error:
-            conflict = _CONFLICT.search(str(error))
-            name = form.names[int(conflict[1])] if conflict and int(conflict[1]) < len(form.names) else None
-            if conflict is None or name is None or types.get(name) == pa.string():
+            if "straddl" in str(error) and block < _LARGEST_BLOCK:
+                block *= 16
+                continue
+            name, wider = _wider(str(error), form, types)
+            if name is None:
                 raise _refusal(path, str(error), form) from error
-            whole = conflict[2].startswith("int") and _NUMERAL.fullmatch(conflict[3] or "")
-            types[name] = pa.float64() if whole and name not in types else pa.string()
+            types[name] = wider
         except (OSError, UnicodeDecodeError, EOFError) as error:
             raise UsageError(f"`{path}` cannot be read: {error}.", hint="is the file whole? copy it again.") from error
 
 
-def _attempt(path: Path, form: _Form, types: dict[str, Any], skip: tuple[str, ...]) -> Any:
+def _wider(said: str, form: _Form, types: dict[str, Any]) -> tuple[str | None, Any]:
+    """The column that a message is about and the next wider type for it: whole number, number, words, bytes."""
+    import pyarrow as pa
+
+    conflict = _CONFLICT.search(said)
+    if conflict is None or int(conflict[1]) >= len(form.names):
+        return None, None
+    name = form.names[int(conflict[1])]
+    if "UTF8" in said:
+        return (name, pa.binary()) if types.get(name) != pa.binary() else (None, None)
+    whole = conflict[2].startswith("int") and _NUMERAL.fullmatch(conflict[3] or "")
+    if whole and name not in types:
+        return name, pa.float64()
+    return (name, pa.string()) if types.get(name) not in (pa.string(), pa.binary()) else (None, None)
+
+
+def _attempt(path: Path, form: _Form, types: dict[str, Any], block: int) -> Any:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    read = arrow_csv.ReadOptions(block_size=_BLOCK, encoding=form.encoding)
+    read = arrow_csv.ReadOptions(block_size=block, encoding=form.encoding)
     parse = arrow_csv.ParseOptions(delimiter=form.separator, newlines_in_values=True)
-    convert = arrow_csv.ConvertOptions(
-        column_types=types, strings_can_be_null=True, decimal_point=form.decimal,
-        include_columns=[name for name in form.names if name not in skip] if skip else None,
-        # Words are kept once each; columns with more different ones fall back by themselves.
-        auto_dict_encode=True, auto_dict_max_cardinality=10_000,
-    )  # fmt: skip
+    convert = arrow_csv.ConvertOptions(column_types=types, strings_can_be_null=True, decimal_point=form.decimal)
     with path.open("rb") as plain:
         packed = plain.read(2) == b"\x1f\x8b"
     with pa.input_stream(str(path), compression="gzip" if packed else None) as stream:
-        return arrow_csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=convert)
+        # In a stream of blocks: reading all at once holds the text of many blocks beside their values.
+        reader = arrow_csv.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert)
+        return pa.Table.from_batches(list(reader), schema=reader.schema)
 
 
 def _refusal(path: Path, said: str, form: _Form) -> UsageError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,11 @@ def read_table(path: str | Path, roles: Roles | None = None) -> Dataset:
         taken = _collect(_jsonl(path), roles, spelled=False)
     else:
         cells = read_delimited(path)
-        taken = _collect(zip(cells.table.column_names, cells.table.itercolumns(), strict=True), roles, spelled=True)
-        taken.notes[:0] = cells.notes
+        notes = cells.notes
+        pairs = _handed_over(cells.table)
+        del cells
+        taken = _collect(pairs, roles, spelled=True)
+        taken.notes[:0] = notes
     dataset = assemble(
         taken.columns, roles=roles, name=path.name.partition(".")[0], origin=str(path), notes=taken.notes,
         aside=taken.aside,
@@ -97,6 +100,14 @@ def _collect(named: Iterable[tuple[str, Any]], roles: Roles, *, spelled: bool) -
         if reading.column is not None:
             taken.columns[name] = reading.column
     return taken
+
+
+def _handed_over(table: Any) -> Iterator[tuple[str, Any]]:
+    """The columns of an arrow table, each let go of once it is taken, so that memory stays near one copy."""
+    pairs = list(zip(table.column_names, table.itercolumns(), strict=True))[::-1]
+    del table
+    while pairs:
+        yield pairs.pop()
 
 
 def _column(values: Any, name: str, *, words: Words, spelled: bool) -> Reading:

@@ -80,8 +80,9 @@ def number_bound(cut: float, near: Gap, *, upper: bool, whole: bool, year: bool 
     if year:
         return f"before {number_text(closed_at, year=True)}" if upper else f"after {number_text(open_at, year=True)}"
     if not whole:
-        value = closed_at if upper else open_at
-        return f"{'under' if upper else 'over'} {number_text(value)}{unit}"
+        # Both sides of one cut are said with one number, as "over 19.1" and "19.1 or less".
+        text = f"{number_text(open_at)}{unit}"
+        return f"over {text}" if not upper else f"{text} or less" if open_at == near.below else f"under {text}"
     only = near.below if upper else near.above
     if only is not None and only == (near.lowest if upper else near.highest):
         return f"is {number_text(only)}{unit}"
@@ -105,7 +106,7 @@ def span(lower: tuple[float, Gap], upper: tuple[float, Gap], *, whole: bool, yea
         last = roundest(*_inside(high_gap, high_cut), high_cut)
     else:
         first = roundest(*_inside(low_gap, low_cut), low_cut)
-        last = _roundest_closed(*_inside(high_gap, high_cut), high_cut)
+        last = roundest(*_inside(high_gap, high_cut), high_cut)
     if first == last:
         return f"is {number_text(first, year=year)}{unit}"
     return f"between {number_text(first, year=year)} and {number_text(last, year=year)}{unit}"

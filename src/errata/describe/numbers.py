@@ -122,8 +122,8 @@ def number(value: float, *, scale: float | None = None, digits: int = _DIGITS) -
         return "0"
     if size >= 1e15 or size < 1e-6:
         return f"{value:.{digits - 1}e}".replace("-", MINUS)
-    places = max(0, digits - 1 - math.floor(math.log10(size)))
-    text = f"{value:,.{places}f}"
+    places = digits - 1 - math.floor(math.log10(size))
+    text = f"{round(value, places):,.{max(0, places)}f}"
     if float(text.replace(",", "")) == 0:
         return number(value, digits=1)  # what is there is never shown as nothing
     return _tidy(text).replace("-", MINUS)

@@ -123,9 +123,7 @@ def _inside_words(finding: Finding, evaluation: Evaluation | None, texts: Shown)
     return f"{texts.inside} wrong" if is_rate(metric) else f"mean loss {texts.inside}"
 
 
-def _versus(
-    finding: Finding, evaluation: Evaluation | None, subject: Subject, noun: str, members: Bool | None
-) -> str:
+def _versus(finding: Finding, evaluation: Evaluation | None, subject: Subject, noun: str, members: Bool | None) -> str:
     """What the outside number is about: everything else, or only what can be compared."""
     if finding.family == "class rates":
         return "in the other classes"

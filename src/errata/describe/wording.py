@@ -142,13 +142,13 @@ class Wording:
             return Subject(noun=self.unit_noun)
         if len(named) == 1 and isinstance(named[0], Compare | OneOf):
             return self._labelled(named[0])
-        tests = " and ".join(self._negated_label(term) for term in named)
+        tests = " and ".join(self._label_words(term) for term in named)
         return Subject(noun=f"{self.unit_noun} {tests}")
 
     def _labelled(self, term: Compare | OneOf) -> Subject:
         values = (term.value,) if isinstance(term, Compare) else term.values
         if isinstance(term, Compare) and term.op == "!=":
-            return Subject(noun=f"{self.unit_noun} {self._negated_label(term)}")
+            return Subject(noun=f"{self.unit_noun} {self._label_words(term)}")
         names = [level_text(_plain(value)) for value in values]
         short = self.unit_noun == "images" and all(len(name) <= 2 and name.isalnum() for name in names)
         single = _plain(values[0]) if len(values) == 1 else None
@@ -158,11 +158,17 @@ class Wording:
         noun = f"{self.unit_noun} labelled {listed(names, last='or', most=MOST_LEVELS)}"
         return Subject(noun=noun, single=single, others=f"the other {noun}" if single is not None else None)
 
-    def _negated_label(self, term: Test) -> str:
-        values = _excluded(term)
-        if values is None:
-            return f"for which {self.phrase(term)}"
-        return f"not labelled {listed([level_text(_plain(value)) for value in values], last='or', most=MOST_LEVELS)}"
+    def _label_words(self, term: Test) -> str:
+        """What a test asks of the label: "labelled 8", "not labelled 1 or 7"."""
+        excluded = _excluded(term)
+        if excluded is None:
+            inner = term.term if isinstance(term, Not) else term  # `not (label != 8)` asks for 8
+            assert isinstance(inner, Compare | OneOf)
+            return self._labelled_as((inner.value,) if isinstance(inner, Compare) else inner.values)
+        return f"not {self._labelled_as(excluded)}"
+
+    def _labelled_as(self, values: Sequence[Value]) -> str:
+        return f"labelled {listed([level_text(_plain(value)) for value in values], last='or', most=MOST_LEVELS)}"
 
     def _names_class(self, term: Test) -> bool:
         evaluation = self._evaluation
@@ -209,6 +215,8 @@ class Wording:
 
     def _one(self, terms: tuple[Test, ...]) -> str:
         term = terms[0]
+        if self._names_class(term):
+            return self._label_words(term)
         if isinstance(term, And):
             return self._conjunction(term.terms)
         if isinstance(term, Or):
@@ -302,7 +310,7 @@ class Wording:
             return f"{self._name(column)} {words}"
         if whole:
             return f"whose {attribute.noun} is {words.removeprefix('is ')}"
-        value = words.removeprefix("over ").removeprefix("under ")
+        value = words.removeprefix("over ").removeprefix("under ").removesuffix(" or less")
         return f"{attribute.low if is_upper else attribute.high} {value}"
 
     def _moments(self, lowers: Sequence[Compare], uppers: Sequence[Compare]) -> str:
@@ -339,7 +347,8 @@ class Wording:
             self._evaluation.dataset.table.column(name)
         )  # fmt: skip
         words = found.words if found is not None and found.words else _shown_name(name)
-        return f"true {words}" if name == label and label is not None else words
+        regression = self._evaluation is not None and self._evaluation.task == "regression"
+        return f"true {words}" if regression and name == label else words
 
     def _unit(self, name: str) -> str:
         attribute = _attribute(name)
@@ -348,7 +357,7 @@ class Wording:
         else:
             table = None if self._evaluation is None else self._evaluation.dataset.table
             unit = table.column(name).unit if table is not None and name in table else None
-        if not unit:
+        if not unit or unit.lower() in self._name(name).lower().split():
             return ""
         return unit if unit in ("°", "′", "″") else f" {unit}"
 

@@ -155,7 +155,12 @@ class Runner:
         if len(rows) == 1:
             self.asked = max(self.asked, self.done + 1)
             return self._failed(rows, answer)
-        block = concatenated([self._batch(part) for part in np.array_split(rows, 2)])
+        left, right = np.array_split(rows, 2)
+        parts = [self._batch(left)]
+        while len(right):  # what the left half taught about the limit spares the right half the same failures
+            parts.append(self._batch(right[: self.limit]))
+            right = right[len(parts[-1].rows) :]
+        block = concatenated(parts)
         if not block.raised.any():  # it was the size of the batch: memory, or a limit of the model's own
             self.limit = self.size = min(self.limit, max(1, len(rows) // 2))
         return block

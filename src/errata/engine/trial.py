@@ -159,7 +159,13 @@ def _attempts(model: Model, sample: _Sample, task: Task | None) -> list[_Attempt
             return [_Attempt(variant=model, result=error)]
     attempts: list[_Attempt] = []
     tried = False
-    for variant in model.variants(sample.inputs):
+    try:
+        variants = model.variants(sample.inputs)
+    except UsageError:
+        raise
+    except Exception as error:
+        return [_Attempt(variant=model, result=error)]
+    for variant in variants:
         # The first form that works is enough where there are no labels to compare others by, or nothing to compare:
         # a frame of another library gives the same answers.
         if tried and (sample.labels is None or not isinstance(sample.inputs, np.ndarray)):

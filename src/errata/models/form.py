@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from errata.core.errors import UsageError, nearest
+from errata.core.errors import CannotRunError, UsageError, nearest
 from errata.core.model import Inputs
 
 __all__ = ["AS_GIVEN", "Form", "columns_of", "forms_for", "is_frame", "matrix", "select"]
@@ -79,6 +79,13 @@ def forms_for(inputs: Inputs, *, dims: Dims | None, dtype: str, network: bool) -
     """
     if is_frame(inputs):
         return [Form(library=library) for library in _libraries(inputs)]
+    if isinstance(inputs, list):  # images of mixed sizes
+        if not network:
+            return [AS_GIVEN]
+        raise CannotRunError(
+            "Images of different sizes cannot be given to this model in one batch.",
+            hint="bring the images to the size that the model was trained on.",
+        )
     array = np.asarray(inputs)
     layouts = [form for layout in _layouts(array, network) for form in _fitting(array, layout, dims, dtype)]
     unique = list(dict.fromkeys(layouts))

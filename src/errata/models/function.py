@@ -42,7 +42,7 @@ class FunctionModel:
         if is_frame(inputs):
             given = self.form.framed(inputs)
         else:
-            given = inputs if self.form == AS_GIVEN else self.form.apply(np.asarray(inputs))
+            given = inputs if self.form == AS_GIVEN or isinstance(inputs, list) else self.form.apply(inputs)
         return as_answer(self.function(given), len(inputs))
 
     def variants(self, inputs: Inputs) -> Sequence[FunctionModel]:

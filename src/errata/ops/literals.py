@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from errata.core.atoms import And, Compare, Missing, OneOf, Or, Present, Test, Value
+from errata.core.atoms import And, Compare, Missing, OneOf, Op, Or, Present, Test, Value
 from errata.core.columns import Bool, Column, Float, Int
 from errata.core.rules import Where
 from errata.ops.bins import numeric_values
+from errata.ops.roundness import worded
 
 __all__ = ["Absent", "Levels", "Literal", "Prices", "Span", "holds", "literals_of", "set_cost", "where_of"]
 
@@ -133,16 +134,19 @@ def _tests(literal: Literal, column: Column) -> list[Test]:
         return [_level_test(literal, column)]
     tests: list[Test] = []
     if literal.low > -math.inf:
-        tests.append(Compare(name, ">", _bound(literal.low, column)))
+        tests.append(_bound(literal.low, column, name=name, ops=(">", ">=")))
     if literal.high < math.inf:
-        tests.append(Compare(name, "<=", _bound(literal.high, column)))
+        tests.append(_bound(literal.high, column, name=name, ops=("<=", "<")))
     return tests or [Present(name)]
 
 
-def _bound(value: float, column: Column) -> Value:
+def _bound(value: float, column: Column, *, name: str, ops: tuple[Op, Op]) -> Test:
+    """`x > value` or `x <= value`; with the second operator where the number just above is the one to say."""
     if column.kind == "datetime":
-        return np.int64(value).astype(column.values.dtype).astype("datetime64[us]").item()  # type: ignore[no-any-return]
-    return value
+        moment = np.int64(math.floor(value)).astype(column.values.dtype).astype("datetime64[us]").item()
+        return Compare(name, ops[0], moment)
+    above = worded(value)
+    return Compare(name, ops[0], value) if above is None else Compare(name, ops[1], above)
 
 
 def _level_test(literal: Levels, column: Column) -> Test:

@@ -201,65 +201,101 @@ def _reads_class(column: Column, rows: _Rows) -> str | None:
         least = min((_embedding_auc(column.values, rows, at) for at in range(len(rows.classes))), default=0.0)
         return _words(least) if least >= READS else None
     least, least_wrong = 1.0, 1.0
-    fine = column.kind in ("number", "datetime")
     for at, code in enumerate(rows.classes):
         inside = rows.inside[at]
         predicted = np.asarray(rows.predicted[inside], dtype=np.int64)
-        codes = _codes(column.take(inside), predicted, rows.k)
-        if codes is None:
-            return None
-        size = int(codes.max()) + 1
-        joint = np.bincount((rows.folds[at] * size + codes) * rows.k + predicted, minlength=FIT_FOLDS * size * rows.k)
-        joint = joint.reshape(FIT_FOLDS, size, rows.k)
-        least = min(least, _mean_auc(joint))
-        least_wrong = min(least_wrong, _auc(joint, joint.shape[2], code)) if fine and size > BINS // 2 else 0.0
+        told = _told(column.take(inside), predicted, code, rows.folds[at], rows.k)
+        least, least_wrong = min(least, told.prediction), min(least_wrong, told.wrong)
         if max(least, least_wrong) < READS:
             return None
     return _words(least) if least >= READS else "it tells wrong predictions from right ones within every label class"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """AUC with which a column tells, in one label class, the predicted class, and (numbers only) wrong from right."""
+
+    prediction: float
+    wrong: float
+
+
+def _told(column: Column, predicted: Int, code: int, folds: Int, k: int) -> _Told:
+    if column.kind in ("category", "boolean"):
+        if len(column.levels) > MOST_LEVELS:
+            return _Told(prediction=0.0, wrong=0.0)
+        return _Told(prediction=_mean_auc(_joint(column.values.astype(np.int64) + 1, predicted, folds, k)), wrong=0.0)
+    values = column.values.view(np.int64).astype(np.float64) if column.kind == "datetime" else column.values
+    ranked = _Ranked.of(np.where(column.missing(), -np.inf, values))
+    joint = _joint(ranked.codes(predicted, k), predicted, folds, k)
+    # A score that only rises or falls needs no bins, and is seen even where a class has few wrong rows.
+    along = float(np.mean([ranked.auc(predicted == asked) for asked in _asked(np.bincount(predicted, minlength=k))]))
+    wrong = max(_auc(joint, code), ranked.auc(predicted == code)) if joint.shape[1] > BINS // 2 else 0.0
+    return _Told(prediction=max(_mean_auc(joint), along), wrong=wrong)
+
+
+def _joint(codes: Int, predicted: Int, folds: Int, k: int) -> NDArray[np.int64]:
+    """(folds, levels, k) how many rows of each fit fold have each level and each predicted class."""
+    size = int(codes.max()) + 1
+    counts = np.bincount((folds * size + codes) * k + predicted, minlength=FIT_FOLDS * size * k)
+    return counts.reshape(FIT_FOLDS, size, k)
+
+
+def _asked(counts: Int) -> NDArray[np.int64]:
+    """The predicted classes to tell from the others: those that occur; of two only one, as both ask the same."""
+    present = np.flatnonzero(counts >= FIT_FOLDS)
+    return present[:1] if len(present) <= 2 else present
 
 
 def _words(auc: float) -> str:
     return f"it reads the predicted class within every label class (AUC {auc:.3f})"
 
 
-def _codes(column: Column, predicted: Int, k: int) -> NDArray[np.int64] | None:
-    """(m,) codes from 0: levels, or 20 bins that hold as much of every predicted class as of any other, missing last.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Ranked:
+    """The values (m,) of a number in one label class, and the order that sorts them."""
 
-    Even shares of rows would put the few wrong rows of a large class into one bin with many right ones: a hidden score.
-    """
-    if column.kind in ("category", "boolean"):
-        if len(column.levels) > MOST_LEVELS:
-            return None
-        return column.values.astype(np.int64) + 1
-    values = column.values.view(np.int64).astype(np.float64) if column.kind == "datetime" else column.values
-    missing = column.missing()
-    present, classes = values[~missing], predicted[~missing]
-    if not len(present):
-        return None
-    order = np.argsort(present, kind="stable")
-    ranked = present[order]
-    counts = np.bincount(classes, minlength=k)
-    weight = (1.0 / np.maximum(counts, 1))[classes[order]]
-    reach = np.cumsum(weight) / weight.sum()
-    edges = np.unique(ranked[np.minimum(np.searchsorted(reach, np.arange(1, BINS) / BINS), len(ranked) - 1)])
-    codes = np.searchsorted(edges, values, side="left").astype(np.int64)
-    codes[missing] = len(edges) + 1
-    return codes
+    values: NDArray[np.float64]
+    order: Int
+
+    @staticmethod
+    def of(values: NDArray[np.generic]) -> _Ranked:
+        """The values, sorted once."""
+        return _Ranked(values=np.asarray(values, dtype=np.float64), order=np.argsort(values, kind="stable"))
+
+    def auc(self, hit: Bool) -> float:
+        """How well the bare values, rising or falling, tell the rows that are hit (m,) from the others."""
+        ranked = self.values[self.order]
+        group = np.cumsum(np.append(False, ranked[1:] != ranked[:-1]))
+        up = np.bincount(group, weights=hit[self.order])
+        down = np.bincount(group) - up
+        pairs = float(up.sum() * down.sum())
+        rising = float((up * (np.cumsum(down) - down / 2)).sum() / pairs) if pairs else 0.0
+        return max(rising, 1.0 - rising) if pairs else 0.0
+
+    def codes(self, predicted: Int, k: int) -> NDArray[np.int64]:
+        """(m,) codes from 0 of 20 bins that hold as much of every predicted class as of any other.
+
+        Bins of even size would put the few wrong rows of a large class together with many right ones: a hidden score.
+        """
+        ranked = self.values[self.order]
+        weight = (1.0 / np.maximum(np.bincount(predicted, minlength=k), 1))[predicted[self.order]]
+        reach = np.cumsum(weight) / weight.sum()
+        at = np.minimum(np.searchsorted(reach, np.arange(1, BINS) / BINS), len(ranked) - 1)
+        # Missing values, which come first, have a bin of their own.
+        edges = np.unique(np.append(ranked[at], -np.inf))
+        return np.searchsorted(edges, self.values, side="left").astype(np.int64)
 
 
 def _mean_auc(joint: NDArray[np.int64]) -> float:
     """Mean over the predicted classes that occur of the AUC of one against the rest; (folds, levels, k) counts."""
-    present = np.flatnonzero(joint.sum(axis=(0, 1)) >= FIT_FOLDS)
-    if len(present) < 2:
+    counts = joint.sum(axis=(0, 1))
+    if np.count_nonzero(counts >= FIT_FOLDS) < 2:
         return 0.0
-    # Two classes are one question asked twice.
-    asked = present[:1] if len(present) == 2 else present
-    return float(np.mean([_auc(joint, joint.shape[2], int(code)) for code in asked]))
+    return float(np.mean([_auc(joint, int(code)) for code in _asked(counts)]))
 
 
-def _auc(joint: NDArray[np.int64], k: int, code: int) -> float:
+def _auc(joint: NDArray[np.int64], code: int) -> float:
     """AUC, over the fit folds, of telling predicted class `code` from the others by cross-fitted level frequencies."""
-    assert joint.shape[2] == k
     hits, others = joint[:, :, code], joint.sum(axis=2) - joint[:, :, code]
     prior = hits.sum() / max(1, joint.sum())
     total, weight = 0.0, 0.0
@@ -294,8 +330,7 @@ def _embedding_auc(values: NDArray[np.generic], rows: _Rows, at: int) -> float:
     features = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     features = np.column_stack([features, np.ones(len(features))])
     counts = np.bincount(predicted, minlength=rows.k)
-    present = np.flatnonzero(counts >= FIT_FOLDS)
-    asked = present[:1] if len(present) == 2 else present
+    asked = _asked(counts)
     return float(np.mean([_logistic_auc(features, predicted == code, folds) for code in asked])) if len(asked) else 0.0
 
 

@@ -8,33 +8,44 @@ import numpy as np
 
 from errata.core.columns import Column
 
-__all__ = ["round_cut", "round_number"]
+__all__ = ["round_cut", "round_number", "worded"]
 
 _SECOND = 1_000_000
 _STEPS = (86_400 * _SECOND, 3_600 * _SECOND, 60 * _SECOND, _SECOND)
 
 
 def round_cut(low: float, high: float, near: float, *, column: Column) -> float:
-    """A cut `c` with `low <= c < high`, as round as can be, closest to `near` among the equally round.
+    """A cut as round as can be, closest to `near` among the equally round: rows up to `low` lie below, from `high` on above.
 
-    Rows with values up to `low` then lie below it, rows from `high` on above. Dates are cut at midnight where one
-    lies between, else at the full hour, minute or second.
+    Written for `x <= cut` and `x > cut`: where `high` itself is the roundest, the cut is the number just under it, which
+    is worded as `x < high` (see `worded`). Dates are cut at midnight where one lies between, else at the full hour,
+    minute or second.
     """
     if column.kind == "datetime":
-        unit = np.datetime_data(column.values.dtype)[0]
-        per_microsecond = float(np.timedelta64(1, "us") / np.timedelta64(1, unit)) if unit != "generic" else 1.0
-        for step in _STEPS:
-            size = step * per_microsecond
-            if size >= 1.0 and (found := _multiple(low, high, near, size)) is not None:
-                return found
-        return float(math.floor(near)) if low <= math.floor(near) else low
-    if column.integer:
-        low, high = math.floor(low), math.ceil(high)
-    return round_number(low, high, near)
+        found = _round_moment(low, high, near, column)
+    else:
+        found = round_number(low, high, near)
+    return float(np.nextafter(found, -math.inf)) if found == high else found
+
+
+def worded(cut: float) -> float | None:
+    """The number `c` when the cut stands for "below c": it is the neighbour of a number that is written shorter."""
+    above = float(np.nextafter(cut, math.inf))
+    return above if len(repr(above)) + 4 < len(repr(cut)) else None
+
+
+def _round_moment(low: float, high: float, near: float, column: Column) -> float:
+    unit = np.datetime_data(column.values.dtype)[0]
+    per_microsecond = float(np.timedelta64(1, "us") / np.timedelta64(1, unit)) if unit != "generic" else 1.0  # type: ignore[call-overload]
+    for step in _STEPS:
+        size = step * per_microsecond
+        if size >= 1.0 and (found := _multiple(low, high, near, size)) is not None:
+            return found
+    return max(low, float(math.floor(near)))
 
 
 def round_number(low: float, high: float, near: float) -> float:
-    """The number in [low, high) with the fewest decimals, then the most zeros, closest to `near`."""
+    """The number in [low, high] with the fewest decimals, then the most zeros, closest to `near`."""
     if not low < high:
         return low
     top = math.floor(math.log10(max(abs(low), abs(high), 1e-300))) + 1
@@ -43,14 +54,14 @@ def round_number(low: float, high: float, near: float) -> float:
         if found is not None:
             # 10.0 ** -3 * 7 carries a rounding error that the shortest text does not have.
             exact = float(f"{found:.{max(0, -exponent)}f}")
-            return exact if low <= exact < high else found
-    return near if low <= near < high else low
+            return exact if low <= exact <= high else found
+    return min(max(near, low), high)
 
 
 def _multiple(low: float, high: float, near: float, step: float) -> float | None:
-    """The multiple of `step` in [low, high) closest to `near`, None where there is none."""
-    first, last = math.ceil(low / step), math.ceil(high / step) - 1
+    """The multiple of `step` in [low, high] closest to `near`, None where there is none."""
+    first, last = math.ceil(low / step), math.floor(high / step)
     if first > last:
         return None
     found = min(max(round(near / step), first), last) * step
-    return found if low <= found < high else None
+    return found if low <= found <= high else None

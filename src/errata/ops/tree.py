@@ -15,7 +15,7 @@ from errata.ops.ground import Ground
 from errata.ops.literals import Absent, Levels, Literal, Span, set_cost
 from errata.ops.roundness import round_cut
 
-__all__ = ["Branch", "Split", "best_splits", "branches_of", "schwarz"]
+__all__ = ["Branch", "Split", "best_splits", "branches_of", "schwarz", "told_apart"]
 
 _TINY = 1e-12
 _SLACK = 0.5
@@ -70,6 +70,13 @@ def best_splits(ground: Ground, slot: NDArray[np.int64], nodes: int, *, least: i
 def schwarz(rows: int) -> float:
     """What one cut must earn: half the logarithm of the number of rows (Schwarz, Annals of Statistics 1978)."""
     return 0.5 * math.log(max(rows, 2))
+
+
+def told_apart(ground: Ground, part: Bool, whole: Bool) -> float:
+    """Log-likelihood gained by a rate of its own for `part` (n,) of the rows `whole` (n,), which it lies in."""
+    node, inside = ground.contrast.sums(whole), ground.contrast.sums(part)
+    scale = _Scale.of(ground)
+    return float(scale.own(inside, node) + scale.own(node - inside, node))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ def nice_ceiling(value: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Bars:
-    """Inside and outside as bars of one scale; `low` to `high` is the interval of the difference, from the outside on."""
+    """Inside and outside on one scale; `low` to `high` is the interval of the difference, from the outside on."""
 
     inside: float
     outside: float
@@ -203,7 +203,8 @@ def icicle(tree: TreePath, *, metric: str, wording: Wording) -> Icicle | None:
     roots = children.get(None, [])
     if len(nodes) < 2 or not roots:
         return None
-    highest = max((_rate(node) for node in nodes.values()), default=0.0) or 1.0
+    # Three times the overall rate is dark even where no node has it: a tree without a finding stays pale.
+    highest = max(*(_rate(node) for node in nodes.values()), 3.0 * _rate(nodes[roots[0]])) or 1.0
     members = _size(nodes[roots[0]], "members")
     blocks: list[Block] = []
 
@@ -240,7 +241,7 @@ def _step(node: Mapping[str, Level | None], wording: Wording) -> str:
     """What tells a node from its siblings, in words where it is a rule."""
     text = str(node.get("text") or "all rows")
     if node.get("parent") is None:
-        return text
+        return text.replace("rows", wording.unit_noun)
     try:
         return wording.phrase(Where.parse(text).test)
     except UsageError:

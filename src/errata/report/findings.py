@@ -19,6 +19,7 @@ from errata.report.figures import Bars, Heat, Icicle, bars, heat, icicle
 __all__ = ["Code", "FindingView", "Lean", "Stratum", "Test", "finding_view", "lean_view"]
 
 MOST_STRATA = 24
+MOST_TABLE = 8
 MOST_CODE = 4000
 MOST_TITLE = 300
 SIX = 6
@@ -119,6 +120,8 @@ def finding_view(
     evidence = next((item for item in finding.evidence if isinstance(item, Examples)), None)
     wrong_ids = evidence.wrong if evidence is not None else finding.examples
     right_ids = evidence.right if evidence is not None else ()
+    if evaluation is None or evaluation.dataset.image is None:
+        most = min(most, MOST_TABLE)
     strata = strata_of(finding)
     metric = finding.metric.name
     return FindingView(
@@ -260,8 +263,11 @@ def strata_of(finding: Finding) -> tuple[Stratum, ...]:
                 texts = (counted(inside, "row"), counted(outside, "row"))
             lines.append(
                 Stratum(
-                    name=clipped(str(row.get("stratum")), 60), inside=texts[0], inside_rate=rates[0],
-                    outside=texts[1], outside_rate=rates[1] if outside else "none to compare with",
+                    name=clipped(str(row.get("stratum")), 60),
+                    inside=texts[0],
+                    inside_rate=rates[0],
+                    outside=texts[1],
+                    outside_rate=rates[1] if outside else "none to compare with",
                 )
             )
     return tuple(lines)

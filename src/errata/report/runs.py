@@ -18,7 +18,7 @@ from errata.report.examples import Album, Example, Picture
 from errata.report.figures import Curve, Icicle, bars_scale, curve, icicle
 from errata.report.findings import FindingView, Lean, finding_view, lean_view
 
-__all__ = ["Detail", "Fact", "MethodLine", "RunView", "run_view"]
+__all__ = ["OPEN", "Detail", "Fact", "MethodLine", "RunView", "facts_of", "run_view"]
 
 OPEN = 10
 NEAR_MISSES = 5
@@ -111,9 +111,7 @@ class RunView:
 def run_view(diagnosis: Diagnosis, *, prefix: str, detail: Detail) -> RunView:
     """One run with as much detail as the page has room for."""
     run, noun = diagnosis.run, "images" if diagnosis.run.data.get("modality") == "image" else "rows"
-    album = Album(
-        prefix=prefix, evaluation=diagnosis.evaluation, most_rows=detail.rows, picture_bytes=detail.pictures
-    )
+    album = Album(prefix=prefix, evaluation=diagnosis.evaluation, most_rows=detail.rows, picture_bytes=detail.pictures)
     confirmed = list(diagnosis.confirmed)
     leading = [finding for finding in confirmed if finding.folded_under is None] or confirmed
     full = leading + [finding for finding in confirmed if finding not in leading]
@@ -142,7 +140,7 @@ def run_view(diagnosis: Diagnosis, *, prefix: str, detail: Detail) -> RunView:
         lean_left=max(0, len(others) - detail.lean) + max(0, len(folded) - detail.lean),
         near_misses=tuple(lean_view(finding, diagnosis, prefix=prefix) for finding in near[:NEAR_MISSES]),
         curve=curve(run.detectable, shown, metric=run.metric, confirm=run.rows.get("confirm", 0), noun=noun),
-        tree=tree, figures=_figures(diagnosis, noun), facts=_facts(diagnosis, noun),
+        tree=tree, figures=_figures(diagnosis, noun), facts=facts_of(diagnosis, noun),
         methods=tuple(_method_line(item) for item in run.methods),
         timings=tuple(Fact(name=name, text=_seconds(value)) for name, value in run.timings.items()),
         aside=tuple(aside[:MOST_ASIDE]), aside_left=max(0, len(aside) - MOST_ASIDE), caveats=run.caveats,
@@ -212,7 +210,7 @@ def _mean(value: float | None) -> str:
     return "not known" if value is None else number(value)
 
 
-def _facts(diagnosis: Diagnosis, noun: str) -> tuple[Fact, ...]:
+def facts_of(diagnosis: Diagnosis, noun: str) -> tuple[Fact, ...]:
     """The list under "What this run did"."""
     run = diagnosis.run
     words = "wrong" if is_rate(run.metric) else "total loss"

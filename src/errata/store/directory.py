@@ -26,7 +26,18 @@ from errata.store.key import ANNOUNCED, announced, run_key
 from errata.store.lock import locked
 from errata.store.rows import StoredMembers, read_evaluation, write_evaluation, write_members
 
-__all__ = ["PARTIAL", "SCHEMA", "STATE", "ensure_free", "is_run", "load", "save", "update_findings", "write_json"]
+__all__ = [
+    "PARTIAL",
+    "SCHEMA",
+    "STATE",
+    "ensure_free",
+    "is_run",
+    "load",
+    "save",
+    "update_findings",
+    "withdraw",
+    "write_json",
+]
 
 SCHEMA = 1
 PARTIAL = ".partial"
@@ -64,7 +75,7 @@ def save(diagnosis: Diagnosis, folder: Path, *, force: bool = False) -> Path:
             _publish(making, folder)
     except (OSError, CannotRunError) as error:
         if fresh:
-            _drop_if_empty(folder)
+            withdraw(folder)
         # The report already speaks of its own file, which nobody knows under the name it has while in the making.
         cause = error if isinstance(error, OSError) else error.__cause__
         if not isinstance(cause, OSError):
@@ -259,8 +270,8 @@ def _read_key(folder: Path) -> str | None:
     return plain.get("key") if isinstance(plain, dict) else None
 
 
-def _drop_if_empty(folder: Path) -> None:
-    """Take back a folder that this run made and could not fill; blocks of predictions are kept."""
+def withdraw(folder: Path) -> None:
+    """Take back a folder that this run made and did not fill; blocks of predictions are kept, and so is a whole run."""
     if not folder.is_dir():
         return
     for name in ("lock", ANNOUNCED):

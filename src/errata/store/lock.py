@@ -50,12 +50,8 @@ def locked(file: IO[bytes], *, patience: float = _PATIENCE) -> Iterator[None]:
         try:
             _try_lock(file)
             break
-        except BlockingIOError:
+        except (BlockingIOError, PermissionError):  # the second is how Windows says that somebody else holds it
             if time.monotonic() > deadline:
-                raise
-            time.sleep(_PAUSE)
-        except PermissionError:  # how Windows says that somebody else holds it
-            if sys.platform != "win32" or time.monotonic() > deadline:
                 raise
             time.sleep(_PAUSE)
     try:

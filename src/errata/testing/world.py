@@ -152,7 +152,7 @@ class World:
             predicted=known.predicted,
             loss=known.loss,
             stratum=known.stratum,
-            positive=known.classes[-1] if known.classes else None,
+            positive=known.classes[-1] if metric in ("false-positive", "false-negative") else None,
         )
 
     def without_truth(self) -> World:

@@ -16,7 +16,7 @@ from errata.core.slices import Slice, claim_for
 from errata.ops.boundaries import climb, fitted, settle
 from errata.ops.ground import Ground
 from errata.ops.literals import Levels, Literal, Span, where_of
-from errata.ops.tree import Branch, Split, best_splits, branches_of, schwarz
+from errata.ops.tree import Branch, Split, best_splits, branches_of, schwarz, told_apart
 
 __all__ = ["ErrorTree", "Node", "Tree", "tree_evidence"]
 
@@ -203,6 +203,11 @@ class _Path:
             ~ground.holds(levels) for levels in self.left_out
         ]
 
+    def costs(self, unit: float) -> list[float]:
+        """What each condition must earn, in the order of `masks`."""
+        spans = [unit * literal.cuts if isinstance(literal, Span) else unit for literal in self.literals]
+        return spans + [unit] * len(self.left_out)
+
     def drop(self, place: int) -> _Path:
         """The path without one condition, counted as in `masks`."""
         if place < len(self.literals):
@@ -228,6 +233,9 @@ def _both(earlier: Literal, later: Literal) -> Literal:
         return Levels(column=later.column, codes=earlier.codes & later.codes, of=later.of)
     return later
 
+
+_SAME = 0.7
+"""Jaccard overlap from which a rule that was fitted anew still stands for its node."""
 
 _SPELT_OUT = 12
 """Up to so many levels the rest of a set is spelt out, because "plan in (a, b)" reads better than "not plan in (c)"."""
@@ -345,6 +353,7 @@ class _Proposal:
 
     path: _Path
     value: float
+    members: Bool
 
 
 def _errs_more(node: _Grown, ground: Ground) -> bool:
@@ -353,26 +362,30 @@ def _errs_more(node: _Grown, ground: Ground) -> bool:
 
 
 def _proposal(node: _Grown, ground: Ground) -> _Proposal:
-    """The node's path after conditions were dropped, the most useless first, while that makes it worth more."""
+    """The node's path without the conditions that, given the others, tell nothing apart; the least useful first."""
     path = node.path
     masks = path.masks(ground)
-    value = _value(path, masks, ground)
     while len(path) > 1:
-        tries = [_value(path.drop(place), masks[:place] + masks[place + 1 :], ground) for place in range(len(path))]
-        best = int(np.argmax(tries))
-        if tries[best] < value:
+        members = _all(masks)
+        worth = [
+            told_apart(ground, members, _all(masks[:place] + masks[place + 1 :])) - cost
+            for place, cost in enumerate(path.costs(schwarz(len(ground))))
+        ]
+        least = int(np.argmin(worth))
+        if worth[least] > 0.0:
             break
-        value, path = tries[best], path.drop(best)
-        masks = masks[:best] + masks[best + 1 :]
-    return _Proposal(path=path, value=value)
+        path, masks = path.drop(least), masks[:least] + masks[least + 1 :]
+    members = _all(masks)
+    unit = schwarz(len(ground))
+    value = float(ground.contrast.gain(ground.contrast.sums(members))) - unit - sum(path.costs(unit))
+    return _Proposal(path=path, value=value, members=members)
 
 
-def _value(path: _Path, masks: Sequence[Bool], ground: Ground) -> float:
+def _all(masks: Sequence[Bool]) -> Bool:
     inside = masks[0]
     for mask in masks[1:]:
         inside = inside & mask
-    cuts = sum(literal.cuts if isinstance(literal, Span) else 1 for literal in path.literals) + len(path.left_out)
-    return float(ground.contrast.gain(ground.contrast.sums(inside))) - schwarz(len(ground)) * (1.0 + cuts)
+    return inside
 
 
 def _slices(found: Sequence[_Proposal], ground: Ground, evaluation: Evaluation, most: int) -> list[Slice]:
@@ -380,9 +393,9 @@ def _slices(found: Sequence[_Proposal], ground: Ground, evaluation: Evaluation, 
     best: dict[str, _Ranked] = {}
     for proposal in sorted(found, key=lambda proposal: -proposal.value)[:most]:
         if proposal.value > 0.0:
-            ranked = _polished(proposal, ground)
-            best.setdefault(ranked.where.text, ranked)
-    ordered = sorted(best.values(), key=lambda ranked: (-ranked.value, ranked.where.text))
+            for ranked in _ranked(proposal, ground):
+                best.setdefault(ranked.where.text, ranked)
+    ordered = sorted(best.values(), key=lambda ranked: (-ranked.value, ranked.where.text))[:most]
     claim = claim_for(evaluation.metric)
     return [Slice(rule=ranked.where, claim=claim, proposed_by=("error_tree",)) for ranked in ordered]
 
@@ -393,15 +406,21 @@ class _Ranked:
     value: float
 
 
-def _polished(proposal: _Proposal, ground: Ground) -> _Ranked:
+def _ranked(proposal: _Proposal, ground: Ground) -> list[_Ranked]:
     """The proposal as a rule, with every cut fitted anew given the others.
 
     A tree places its first cut before it knows the second, and so between where the region begins and where the mixture
-    of the region with the rest does.
+    of the region with the rest does. Fitting may run off to another region, such as a larger one around this one; then
+    both are proposed.
     """
-    path = proposal.path
-    if path.left_out:
-        return _Ranked(where=path.where(ground), value=proposal.value)
-    state = settle(climb(fitted(path.literals, ground), ground), ground)
+    plain = _Ranked(where=proposal.path.where(ground), value=proposal.value)
+    if proposal.path.left_out:
+        return [plain]
+    state = settle(climb(fitted(proposal.path.literals, ground), ground), ground)
     columns = {literal.column: ground.column(literal.column) for literal in state.literals}
-    return _Ranked(where=where_of(state.literals, columns), value=state.value)
+    moved = _Ranked(where=where_of(state.literals, columns), value=state.value)
+    return [moved] if _alike(state.members, proposal.members) else [moved, plain]
+
+
+def _alike(first: Bool, second: Bool) -> bool:
+    return bool(np.count_nonzero(first & second) >= _SAME * np.count_nonzero(first | second))

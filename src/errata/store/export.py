@@ -1,0 +1,193 @@
+"""What is taken away from a run: tests that fail when an error is back, and a page of Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from errata.core.diagnosis import Diagnosis
+from errata.core.errors import UsageError, nearest
+from errata.core.finding import Finding
+from errata.describe.numbers import count, percent, shown
+from errata.store.directory import load
+
+__all__ = ["export_text"]
+
+Form = Literal["pytest", "markdown"]
+
+
+def export_text(run: Diagnosis | str | Path, *, as_: Form | str) -> str:
+    """The confirmed findings of a run as the text of a file.
+
+    as_  "pytest": one test per finding, which fails when fresh rows confirm the error again; "markdown": a page
+
+    Raises UsageError for another form.
+    """
+    if as_ not in _FORMS:
+        raise UsageError(f"There is no form `{as_}`.", hint=nearest(as_, _FORMS))
+    return _FORMS[as_](run if isinstance(run, Diagnosis) else load(run))
+
+
+def _pytest(run: Diagnosis) -> str:
+    names = _test_names(run.confirmed)
+    tests = [_test(finding, name) for finding, name in zip(run.confirmed, names, strict=True)]
+    return "\n\n".join([_head(run), *tests]) + "\n"
+
+
+def _head(run: Diagnosis) -> str:
+    call: Mapping[str, Any] = run.run.settings.get("call") or {}
+    evaluation = run.evaluation
+
+    def role(name: str) -> Any:
+        return run.run.data.get(name) if evaluation is None else getattr(evaluation.dataset, name)
+
+    positive = None if evaluation is None else evaluation.positive
+    prediction = None if call.get("model") else role("prediction")
+    folder = "None" if run.folder is None else repr(str(run.folder))
+    where = "" if run.folder is None else f" in {_quotable(run.folder.name)}"
+    found = len(run.confirmed)
+    return f'''"""{found} errors that Errata confirmed, as tests: each fails when fresh rows confirm its error again.
+
+Fresh rows are rows that the run never read. Say where they lie, in a variable or in the constants below:
+
+    FRESH_DATA=next_month.csv pytest {{this file}}
+    FRESH_DATA=next_month.csv FRESH_MODEL=repaired.onnx pytest {{this file}}
+    FRESH_DATA=next_month.csv FRESH_PREDICTION=yhat_v2 pytest {{this file}}
+
+The test is the one of the run: one-sided and exact, members of the rule against other rows of the same class, on all
+fresh rows. The level is ALPHA over the number of tests here, so that the whole file raises a false alarm in at most
+{percent(run.run.alpha)} of its runs. A test is skipped, with the reason, where fresh rows are too few to tell.
+
+Written by Errata {run.run.errata} from the run of {run.run.created}{where}.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import pytest
+
+from errata.check import fresh_rows
+
+DATA = os.environ.get("FRESH_DATA", "")
+MODEL = os.environ.get("FRESH_MODEL", {call.get("model") or ""!r})
+LABEL = {role("label")!r}
+PREDICTION = os.environ.get("FRESH_PREDICTION", {prediction or ""!r})
+ID, GROUP, TIME = {role("id")!r}, {role("group")!r}, {role("time")!r}
+TASK, METRIC, POSITIVE = {run.run.task!r}, {run.run.metric!r}, {positive!r}
+RUN = {folder}  # rows that this run read are left out, where it still lies there
+ALPHA = {run.run.alpha!r}
+TESTS = {max(found, 1)}
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    if not DATA:
+        pytest.skip("FRESH_DATA names no fresh rows")
+    rows = fresh_rows(
+        DATA, model=MODEL or None, label=LABEL, prediction=PREDICTION or None, id=ID, group=GROUP, time=TIME,
+        task=TASK, metric=METRIC, positive=POSITIVE, run=RUN,
+    )
+    for caveat in rows.caveats:
+        warnings.warn(caveat, stacklevel=1)
+    return rows
+
+
+def holds_no_more(fresh, rule, *, claim, before, family):
+    """Fail when the error is back, skip when these rows cannot tell, pass when it is gone."""
+    result = fresh.test(rule, claim=claim, before=before, family=family, alpha=ALPHA / TESTS)
+    if result.verdict == "cannot tell":
+        pytest.skip(result.words)
+    assert result.verdict == "gone", f"the error is back: {{result.words}}"
+'''
+
+
+def _test(finding: Finding, name: str) -> str:
+    return f'''def {name}(fresh):
+    """{_quotable(finding.title)}"""
+    holds_no_more(
+        fresh,
+        {finding.rule.text!r},
+        claim={finding.claim!r},
+        before={finding.metric.difference!r},
+        family={finding.family!r},
+    )
+'''
+
+
+def _quotable(text: str) -> str:
+    """Words of the user's data that may stand in a docstring, whatever they are."""
+    return " ".join(text.replace("\\", "\\\\").replace('"', "'").split())
+
+
+def _test_names(findings: Sequence[Finding]) -> list[str]:
+    """A name that says what the test is about, each its own."""
+    names: list[str] = []
+    for finding in findings:
+        words = re.sub(r"[^0-9a-z]+", "_", finding.title.partition(":")[0].lower()).strip("_")[:60].strip("_")
+        name = f"test_{words or finding.id}"
+        names.append(f"{name}_{finding.id}" if name in names else name)
+    return names
+
+
+def _markdown(run: Diagnosis) -> str:
+    record = run.run
+    head = f"# Errors of {record.data.get('name') or 'a model'}"
+    told = [
+        f"{count(record.rows.get('confirm', 0))} held-out rows, {percent(record.error_rate)} wrong."
+        if record.error_rate is not None and record.metric == "error" else f"Metric: {record.metric}.",
+        f"{count(record.tested)} proposals tested at {percent(record.alpha)}, {len(run.confirmed)} confirmed.",
+    ]  # fmt: skip
+    parts = [head, "", " ".join(told), ""]
+    if not run.confirmed:
+        parts += ["Nothing was confirmed.", ""]
+    for place, finding in enumerate(run.confirmed, start=1):
+        parts += _section(place, finding)
+    others = [finding for finding in run.findings if not finding.confirmed]
+    if others:
+        parts += ["## Not confirmed", "", "| finding | status | difference | q |", "|---|---|---|---|"]
+        parts += [
+            f"| {_cell(finding.rule.text)} | {finding.status} | {shown(finding.metric).difference} | {_q(finding)} |"
+            for finding in others
+        ]
+        parts.append("")
+    parts += [f"- {_escaped(caveat)}" for caveat in record.caveats]
+    parts += ["", f"Errata {record.errata}, {record.created}." + (f" `{record.command}`" if record.command else "")]
+    return "\n".join(parts).strip() + "\n"
+
+
+def _section(place: int, finding: Finding) -> list[str]:
+    numbers = shown(finding.metric)
+    share = "" if finding.share_of_errors is None else f" · {percent(finding.share_of_errors)} of all errors"
+    interval = f", {numbers.level} interval {numbers.interval}" if numbers.interval else ""
+    lines = [
+        f"## {place}. {_escaped(finding.title)}",
+        "",
+        f"{numbers.inside} inside, {numbers.outside} outside: {numbers.difference}{interval}; "
+        f"{count(finding.support.confirm)} held-out rows{share} · q {_q(finding)}",
+        "",
+        "```text",
+        finding.rule.text,
+        "```",
+        "",
+    ]
+    return [*lines, *(f"- {_escaped(caveat)}" for caveat in finding.caveats), *([""] if finding.caveats else [])]
+
+
+def _q(finding: Finding) -> str:
+    return "none" if finding.q_value is None else f"{finding.q_value:.2g}"
+
+
+def _escaped(text: str) -> str:
+    """Text of the user's data that Markdown would otherwise read as its own."""
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
+
+
+def _cell(text: str) -> str:
+    return "`" + text.replace("|", "\\|").replace("`", "'") + "`"
+
+
+_FORMS: Mapping[str, Callable[[Diagnosis], str]] = {"pytest": _pytest, "markdown": _markdown}
