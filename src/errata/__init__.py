@@ -37,7 +37,26 @@ _HOMES = {
     "open_model": "errata.open",
 }
 
-__all__ = sorted([*_HOMES, "__version__"])
+__all__ = [
+    "Dataset",
+    "Diagnosis",
+    "ErrataError",
+    "Evaluation",
+    "Finding",
+    "Job",
+    "Slice",
+    "Where",
+    "__version__",
+    "check",
+    "confirm",
+    "diagnose",
+    "evaluate",
+    "find_methods",
+    "load",
+    "method",
+    "open_dataset",
+    "open_model",
+]
 
 if TYPE_CHECKING:
     from errata.check import check

@@ -37,22 +37,22 @@ class Planned:
 
 
 def _diagnose(flags: Flags) -> int:
-    from errata.report.terminal import summary
     from errata.store.directory import load, withdraw
 
     _refuse_later(flags)
-    speak, folder = Speaker(quiet=flags["quiet"]), Path()
-    planned = _plan(flags)
+    speak, planned = Speaker(quiet=flags["quiet"]), _plan(flags)
     folder = planned.folder
     if planned.done:
-        diagnosis = load(folder, rows=False)
-        speak.say(f"This run is there already; --force runs it again. {folder}/")
+        diagnosis = load(folder)
+        speak.say("This run is there already; --force runs it again.\n")
     else:
         try:
             diagnosis = _run(flags, folder)
         finally:
             withdraw(folder)
-    speak.say(summary(diagnosis))
+            if RUNS.is_dir() and not any(RUNS.iterdir()):
+                RUNS.rmdir()
+    speak.show(diagnosis)
     _lead_on(speak, diagnosis, folder)
     if flags["open_report"]:
         open_page(folder / "report.html")
@@ -168,14 +168,13 @@ def _lead_on(speak: Speaker, diagnosis: Diagnosis, folder: Path) -> None:
     from errata.report.commands import commands, folder_of
 
     placed = replace(diagnosis, folder=folder)
-    speak.say(f"Report   {folder / 'report.html'}")
-    if placed.findings:
-        more = commands(placed.findings[0], placed)
-        speak.say(f"Next     {more.explain}")
-        speak.say(f"         {more.check}")
-        speak.say(f"         {more.export}")
-    else:
-        speak.say(f"Next     errata explain {folder_of(placed)} --heatmap COLUMN,COLUMN")
+    speak.say(f"Report  {folder / 'report.html'}")
+    if not placed.confirmed:
+        speak.say(f"Next    errata explain {folder_of(placed)} --heatmap COLUMN,COLUMN")
+        return
+    more = commands(placed.confirmed[0], placed)
+    for word, command in zip(("Next", "", ""), (more.explain, more.check, more.export), strict=True):
+        speak.say(f"{word:<8}{command}")
 
 
 def open_page(path: Path) -> None:
@@ -195,16 +194,15 @@ def found(diagnosis: Diagnosis, fail_on: float | None) -> int:
 
 def _demo(flags: Flags) -> int:
     from errata.demo import run
-    from errata.report.terminal import summary
 
     speak, out = Speaker(quiet=flags["quiet"]), Path(flags["out"] or RUNS / "demo")
     with Progress(quiet=flags["quiet"]) as progress:
         made = run(out, progress=progress)
     for diagnosis in made:
-        speak.say(summary(diagnosis))
-    speak.say(f"Report   {out / 'report.html'}")
-    speak.say("Next     errata diagnose YOUR.csv --label y --prediction yhat     a table that holds the predictions")
-    speak.say("         errata diagnose YOUR.csv --label y --model MODEL         a model, see errata diagnose --help")
+        speak.show(diagnosis)
+    speak.say(f"Report  {out / 'report.html'}")
+    speak.say("Next    errata diagnose YOUR.csv --label y --prediction yhat    a table that holds the predictions")
+    speak.say("        errata diagnose YOUR.csv --label y --model MODEL        your model; see errata diagnose --help")
     if flags["open_report"]:
         open_page(out / "report.html")
     return 0

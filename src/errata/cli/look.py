@@ -21,16 +21,20 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "explain", "export", "report", "show"]
 
+QUICK_ROWS = 1_000_000
 A_RUN = argument("run", metavar="RUN/")
 _OPEN = Flag("--open", "open_report", section=RUN, is_flag=True, help="Open the report in the browser.")
 _QUIET = Flag("--quiet", section=RUN, is_flag=True, help="Print nothing but errors.")
 
 
 def _show(flags: Flags) -> int:
-    from errata.report.terminal import summary
     from errata.store.directory import load
 
-    click.echo(summary(load(flags["run"], rows=False)))
+    run = load(flags["run"], rows=False)
+    # Words need the rows to round cuts and to name directions; a summary of ten million can do without.
+    if sum(run.run.rows.values()) <= QUICK_ROWS:
+        run = load(flags["run"])
+    Speaker().show(run)
     return 0
 
 

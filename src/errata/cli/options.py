@@ -47,7 +47,7 @@ PICKLE = flag(
     help="Open pickles (joblib, .pkl, .pt): whoever wrote the file can then run any code on this machine.",
 )  # fmt: skip
 ALPHA = flag(
-    "--alpha", section=PROOF, type=_FRACTION, default=0.05, show_default=True,
+    "--alpha", section=PROOF, type=_FRACTION, metavar="SHARE", default=0.05, show_default=True,
     help="Expected share of false findings among the confirmed.",
 )  # fmt: skip
 
@@ -99,13 +99,13 @@ DIAGNOSED = (
         "--set", "settings", section=METHODS, type=setting, multiple=True, metavar="METHOD.OPTION=VALUE",
         help="A hyper-parameter of a method.",
     ),
-    flag("--max-proposals", section=METHODS, type=click.IntRange(1), default=100, show_default=True,
+    flag("--max-proposals", section=METHODS, type=click.IntRange(1), metavar="N", default=100, show_default=True,
          help="Test at most so many proposals."),
     flag("--budget", section=METHODS, type=seconds, metavar="SECONDS", help="Time for the methods: 90, 90s, 5m, 1h."),
     ALPHA,
     flag("--shares", section=PROOF, type=shares, metavar="A/B/C",
          help="Shares of explore, confirm and sealed rows; 50/50/0 below 5,000 rows, 40/40/20 from there on."),
-    flag("--split-seed", section=PROOF, type=int, default=0, show_default=True,
+    flag("--split-seed", section=PROOF, type=int, metavar="N", default=0, show_default=True,
          help="Moves the split into explore and confirm rows; counts as a further look at the data."),
     flag("--proof", section=PROOF, type=click.Choice(("split", "cross")), default="split", show_default=True,
          help="How proposals are confirmed."),
@@ -113,9 +113,9 @@ DIAGNOSED = (
          show_default=True, help="How many tests are accounted for."),
     flag("--min-support", section=PROOF, type=click.IntRange(1), metavar="N",
          help="Least rows (or groups) of a finding among explore and among confirm rows; 10 rows or 5 groups."),
-    flag("--min-difference", section=PROOF, type=click.FloatRange(0), default=0.0, show_default=True,
+    flag("--min-difference", section=PROOF, type=click.FloatRange(0), metavar="DIFFERENCE", default=0.0, show_default=True,
          help="A finding's difference must exceed this, in the metric's unit."),
-    flag("--seed", section=PROOF, type=int, default=0, show_default=True, help="Seed of the methods."),
+    flag("--seed", section=PROOF, type=int, metavar="N", default=0, show_default=True, help="Seed of the methods."),
     flag("--out", section=RUN, metavar="FOLDER",
          help="Where the run goes; errata-runs/NAME-KEY, where the same call resumes, when missing."),
     flag("--force", section=RUN, is_flag=True, help="Replace a different run in that folder; run again what is done."),

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from errata.core.diagnosis import Diagnosis
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
 __all__ = ["Progress", "Speaker", "complain", "tell"]
 
+PLAIN_WIDTH = 100
 PATIENCE = 2.0
 """Seconds before a bar appears: what is done sooner needs none."""
 
@@ -37,8 +39,26 @@ class Speaker:
         self.quiet = quiet
 
     def say(self, text: str = "") -> None:
+        """One line, or several."""
         if not self.quiet:
             click.echo(text)
+
+    def show(self, diagnosis: Diagnosis) -> None:
+        """The summary of a run: with colours in a terminal, plain in a pipe."""
+        if self.quiet:
+            return
+        from errata.report.terminal import plain_summary, summary
+
+        if not sys.stdout.isatty():
+            click.echo(plain_summary(diagnosis, width=PLAIN_WIDTH))
+            return
+        from rich.console import Console
+
+        console = Console()
+        # Rich ends the process when a pipe breaks; that is for the edge to decide.
+        with console.capture() as text:
+            console.print(summary(diagnosis))
+        click.echo(text.get(), color=True)
 
 
 class Progress:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -106,12 +107,13 @@ def write_value(value: Value) -> str:
     return repr(value)
 
 
-class _Written:
+class _Written(ABC):
     """Equality by what is written."""
 
     @property
+    @abstractmethod
     def text(self) -> str:
-        raise NotImplementedError
+        """The test as a rule writes it."""
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and isinstance(other, _Written) and other.text == self.text

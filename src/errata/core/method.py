@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+import errata
 from errata.core.columns import Level
 from errata.core.dataset import Dataset
 from errata.core.errors import UsageError, nearest
@@ -64,17 +66,13 @@ def options(method: object) -> dict[str, Level | None]:
 @cache
 def find_methods() -> Mapping[str, str]:
     """Name to module path of every method, ours and those of installed entry points; nothing is imported."""
-    import errata.methods as ours
-
     found: dict[str, str] = {}
     for family in FAMILIES:
-        for folder in ours.__path__:
-            for module in pkgutil.iter_modules([f"{folder}/{family}"]):
+        for folder in errata.__path__:
+            for module in pkgutil.iter_modules([f"{folder}/methods/{family}"]):
                 if not module.name.startswith("_"):
                     found[module.name] = f"errata.methods.{family}.{module.name}"
-    from importlib.metadata import entry_points
-
-    for point in entry_points(group="errata.methods"):
+    for point in importlib.metadata.entry_points(group="errata.methods"):
         found.setdefault(point.name, point.value)
     return found
 

@@ -36,6 +36,10 @@ def read_npz(path: str | Path, roles: Roles | None = None) -> Dataset:
     short, holds pickled objects, or arrays of other lengths.
     """
     path = Path(path)
+    with path.open("rb") as opened:
+        magic = opened.read(6)
+    if not magic.startswith((b"PK", b"\x93NUMPY")):
+        raise UsageError(f"`{path}` is no .npz file.", hint="write one with numpy.savez.")
     try:
         # allow_pickle stays False: an array of objects is refused before anything in it runs.
         with np.load(path, allow_pickle=False) as file:
@@ -173,7 +177,9 @@ def _columns(arrays: Mapping[str, Any], n: int, roles: Roles, origin: str) -> tu
         if getattr(array, "ndim", 1) != 1 or len(array) != n:
             shape = getattr(array, "shape", (len(array),))
             said = f"`{key}` of `{origin}` has shape {shape}; there are {n:,} rows."
-            raise UsageError(said, hint="keys are `images` or `inputs`, `label`, `prediction`, `scores`; others are columns.")
+            raise UsageError(
+                said, hint="keys are `images` or `inputs`, `label`, `prediction`, `scores`; others are columns."
+            )
         columns[key] = column_from(array, name=key)
     return columns, roles
 

@@ -171,7 +171,7 @@ def _levels(dictionary: Any, name: str) -> tuple[list[Level], str | None]:
             continue
         level = plain_level(value)
         levels.append(level if isinstance(level, str | int | float | bool) else str(level))
-    note = f"{odd:,} values of `{name}` are not UTF-8; they are read as Windows-1252." if odd else None
+    note = f"`{name}` has {odd:,} different words that are not UTF-8; they are read as Windows-1252." if odd else None
     return levels, note
 
 

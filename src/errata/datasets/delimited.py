@@ -6,7 +6,7 @@ import csv
 import gzip
 import re
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,8 +42,9 @@ class _Form:
     separator: str
     encoding: str
     decimal: str = "."
-    names: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    names: tuple[str, ...]
+    rows: bool
+    notes: tuple[str, ...] = ()
 
 
 def text_head(path: Path) -> bytes:
@@ -73,8 +74,8 @@ def read_delimited(path: Path) -> Delimited:
     Raises UsageError for an empty file, a header without rows, rows of unequal length, repeated names, binary data.
     """
     form = _form(path, text_head(path))
-    table = _read(path, form)
-    if table.num_rows == 0:
+    table = _read(path, form) if form.rows else None
+    if table is None or table.num_rows == 0:
         raise UsageError(f"`{path}` has a header and no rows.", hint="give at least one row of data.")
     return Delimited(table=table, notes=form.notes)
 
@@ -104,7 +105,9 @@ def _form(path: Path, head: bytes) -> _Form:
             decimal = ","
     if separator not in (",", "\t") or decimal == ",":
         notes.append(f"Read with the separator `{separator}`" + (" and decimal commas." if decimal == "," else "."))
-    return _Form(separator=separator, encoding=encoding, decimal=decimal, names=names, notes=tuple(notes))
+    return _Form(
+        separator=separator, encoding=encoding, decimal=decimal, names=names, rows=len(rows) > 1, notes=tuple(notes)
+    )
 
 
 def _separator(lines: list[str], path: Path) -> str:
@@ -121,6 +124,11 @@ def _separator(lines: list[str], path: Path) -> str:
 
 
 def _check_names(path: Path, names: tuple[str, ...]) -> None:
+    if names and all(_NUMERAL.fullmatch(name.strip()) for name in names):
+        raise UsageError(
+            f"`{path}` seems to have no header: its first row is `{', '.join(names[:3])}`.",
+            hint="put the names of the columns into the first row.",
+        )
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -128,10 +136,6 @@ def _check_names(path: Path, names: tuple[str, ...]) -> None:
                 f"`{path}` has two columns named `{name}`.", hint="give every column a name of its own in the header."
             )
         seen.add(name)
-    if names and all(_NUMERAL.fullmatch(name.strip()) for name in names):
-        shown = ", ".join(names[:3])
-        raise UsageError(f"`{path}` seems to have no header: its first row is `{shown}`.",
-                         hint="put the names of the columns into the first row.")  # fmt: skip
 
 
 def _read(path: Path, form: _Form) -> Any:
@@ -195,4 +199,4 @@ def _refusal(path: Path, said: str, form: _Form) -> UsageError:
             f"`{path}`: {where} has {ragged[2]} cells, the header has {ragged[1]} (separator `{form.separator}`).",
             hint="quote cells that hold the separator or a line break.",
         )
-    return UsageError(f"`{path}` cannot be read as CSV: {said.splitlines()[0]}.", hint="is the file whole?")
+    return UsageError(f"`{path}` cannot be read as CSV: {said.splitlines()[0].rstrip('.')}.", hint="is the file whole?")

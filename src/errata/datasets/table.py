@@ -149,7 +149,7 @@ def _parquet(path: Path) -> Iterable[tuple[str, Any]]:
             for field in schema:
                 yield field.name, file.read(columns=[field.name]).column(field.name)
     except (pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0]
+        first = str(error).splitlines()[0].rstrip(".")
         raise UsageError(f"`{path}` cannot be read as Parquet: {first}.", hint="is the file whole?") from error
 
 

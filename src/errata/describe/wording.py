@@ -182,6 +182,15 @@ class Wording:
     def _pictures(self, term: Test) -> bool:
         return isinstance(term, Compare | OneOf) and _attribute(term.column) is not None
 
+    def explanations(self, rule: Rule) -> tuple[str, ...]:
+        """What the measured attributes that a rule reads mean, one sentence each."""
+        found = {name: _attribute(name) for name in rule.columns}
+        return tuple(
+            f"{capitalised(item.noun)}: {item.explanation[:1].lower()}{item.explanation[1:]}"
+            for item in found.values()
+            if item is not None
+        )
+
     def phrase(self, test: Test) -> str:
         """A test in words, without its subject."""
         return self._conjunction(test.terms if isinstance(test, And) else (test,))
@@ -254,7 +263,7 @@ class Wording:
         return ", or missing" if found is None or bool(found.missing().any()) else ""
 
     def _atom(self, term: Atom) -> str:
-        name, attribute = self._name(term.column), _attribute(term.column)
+        name, attribute = self.name(term.column), _attribute(term.column)
         if isinstance(term, Missing):
             return f"whose {name} cannot be measured" if attribute else f"{name} is missing"
         if isinstance(term, Present):
@@ -270,14 +279,14 @@ class Wording:
 
     def _is(self, column: str, words: str) -> str:
         attribute = _attribute(column)
-        return f"with a {attribute.noun} of {words}" if attribute else f"{self._name(column)} is {words}"
+        return f"with a {attribute.noun} of {words}" if attribute else f"{self.name(column)} is {words}"
 
     def _not_among(self, column: str, values: Sequence[Value]) -> str:
         texts = listed([self._value(value) for value in values], last="or", most=MOST_LEVELS)
         attribute = _attribute(column)
         if _names_colour(attribute):
             return f"not {attribute.high} {texts}"
-        return f"whose {attribute.noun} is not {texts}" if attribute else f"{self._name(column)} is not {texts}"
+        return f"whose {attribute.noun} is not {texts}" if attribute else f"{self.name(column)} is not {texts}"
 
     def _cuts(self, cuts: Sequence[Compare]) -> str:
         """The bounds that a conjunction sets one column: one side, or a range."""
@@ -285,9 +294,9 @@ class Wording:
         lowers = [cut for cut in cuts if cut.op in (">", ">=")]
         uppers = [cut for cut in cuts if cut.op in ("<", "<=")]
         if any(isinstance(cut.value, datetime) for cut in cuts):
-            return f"{self._name(column)} {self._moments(lowers, uppers)}"
+            return f"{self.name(column)} {self._moments(lowers, uppers)}"
         if any(isinstance(cut.value, str | bool) for cut in cuts):
-            return " and ".join(f"{self._name(column)} {cut.op} {level_text(_plain(cut.value))}" for cut in cuts)
+            return " and ".join(f"{self.name(column)} {cut.op} {level_text(_plain(cut.value))}" for cut in cuts)
         lower = max(lowers, key=lambda cut: float(cut.value), default=None)  # type: ignore[arg-type]
         upper = min(uppers, key=lambda cut: float(cut.value), default=None)  # type: ignore[arg-type]
         return self._numbers(column, lower, upper)
@@ -296,18 +305,18 @@ class Wording:
         found = self._column(column)
         attribute = _attribute(column)
         whole = (found is not None and found.integer) or bool(attribute and attribute.whole)
-        year = self._name(column).lower().split()[-1:] == ["year"]
+        year = self.name(column).lower().split()[-1:] == ["year"]
         unit = self._unit(column)
         ends = [(_cut(end), self._gap(column, end)) for end in (lower, upper) if end is not None]
         if lower is not None and upper is not None:
             words = span(ends[0], ends[1], whole=whole, year=year, unit=unit)
             if attribute is not None:
                 return f"whose {attribute.noun} is {words.removeprefix('is ')}"
-            return f"{self._name(column)} {words}"
+            return f"{self.name(column)} {words}"
         (cut, near), is_upper = ends[0], upper is not None
         words = number_bound(cut, near, upper=is_upper, whole=whole, year=year, unit=unit)
         if attribute is None:
-            return f"{self._name(column)} {words}"
+            return f"{self.name(column)} {words}"
         if whole:
             return f"whose {attribute.noun} is {words.removeprefix('is ')}"
         value = words.removeprefix("over ").removeprefix("under ").removesuffix(" or less")
@@ -338,7 +347,8 @@ class Wording:
             return None
         return self._memory.explore.column(name)
 
-    def _name(self, name: str) -> str:
+    def name(self, name: str) -> str:
+        """A column in words: what it measures where that is known, else its name."""
         attribute = _attribute(name)
         if attribute:
             return attribute.noun
@@ -357,7 +367,7 @@ class Wording:
         else:
             table = None if self._evaluation is None else self._evaluation.dataset.table
             unit = table.column(name).unit if table is not None and name in table else None
-        if not unit or unit.lower() in self._name(name).lower().split():
+        if not unit or unit.lower() in self.name(name).lower().split():
             return ""
         return unit if unit in ("°", "′", "″") else f" {unit}"
 

@@ -13,6 +13,7 @@ from errata.core.errors import ErrataError
 from errata.core.evaluation import Evaluation
 from errata.core.method import Job, info, options
 from errata.core.slices import Slice
+from errata.ops.comparable import within_comparable
 
 __all__ = ["Proposals", "propose"]
 
@@ -36,7 +37,8 @@ def propose(methods: Sequence[Any], evaluation: Evaluation, job: Job) -> Proposa
         name = info(method).name
         began = time.perf_counter()
         status, message, slices = _run(method, evaluation, explore, _share(job, index, len(methods), name))
-        for proposal in slices:
+        for proposed in slices:
+            proposal = replace(proposed, rule=within_comparable(proposed.rule, explore))
             known = found.get(proposal.id)
             proposers = (name,) if known is None else (*known.proposed_by, name)
             found[proposal.id] = replace(proposal, proposed_by=tuple(dict.fromkeys(proposers)))

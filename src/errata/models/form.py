@@ -87,8 +87,9 @@ def forms_for(inputs: Inputs, *, dims: Dims | None, dtype: str, network: bool) -
             hint="bring the images to the size that the model was trained on.",
         )
     array = np.asarray(inputs)
-    layouts = [form for layout in _layouts(array, network) for form in _fitting(array, layout, dims, dtype)]
-    unique = list(dict.fromkeys(layouts))
+    fitting = [form for layout in _layouts(array, network) for form in _fitting(array, layout, dims, dtype)]
+    # Cutting a flat row anew is for shapes that no layout has.
+    unique = [form for form in fitting if not form.shape] or fitting
     if not unique:
         wanted = tuple("any" if d is None else d for d in dims or ())
         raise UsageError(

@@ -12,7 +12,7 @@ from errata.core.evaluation import Evaluation
 from errata.core.rules import Where
 from errata.ops.boundaries import Fitted, climb, fitted, settle
 from errata.ops.ground import Ground
-from errata.ops.lattice_scan import PairBoxes, Start, extensions, single_starts
+from errata.ops.scan import PairBoxes, Start, extensions, single_starts
 from errata.ops.literals import where_of
 
 __all__ = ["Candidate", "search"]

@@ -86,10 +86,7 @@ class Contrast:
 
     def take(self, keep: Bool | Int) -> Contrast:
         """The contrast of some rows, with the class means taken anew."""
-        if self.binary:
-            return Contrast.of(self.loss[keep], self.stratum[keep], binary=True)
-        part = Contrast.of(self.loss[keep], self.stratum[keep], binary=False)
-        return part
+        return Contrast.of(self.loss[keep], self.stratum[keep], binary=self.binary)
 
     def sums(self, rows: Bool | Int) -> Float:
         """(3,) sums over some rows, given by mask (n,) or by index (m,)."""
@@ -98,20 +95,28 @@ class Contrast:
 
     def tally(self, codes: Int, cells: int, *, rows: Int | None = None) -> Float:
         """(3, cells) sums per cell; `codes` (n,) or, of some rows, (m,) are below `cells`."""
-        if rows is not None or not self.binary or self.strata > _FEW_CLASSES:
-            loss, expected = (self.loss, self.expected) if rows is None else (self.loss[rows], self.expected[rows])
-            sums = np.zeros((3, cells))
-            sums[0] = np.bincount(codes, minlength=cells)
-            sums[1] = np.bincount(codes, weights=loss, minlength=cells)
-            if self.binary:
-                sums[2] = np.bincount(codes, weights=expected, minlength=cells)
-            return sums
+        if rows is not None:
+            return self._weighted(codes, cells, self.loss[rows], self.expected[rows])
+        if not self.binary:
+            return self._weighted(codes, cells, self.loss, self.expected)
         wrong = np.bincount(codes[self.wrong], minlength=cells)
-        if self.strata == 1:
-            count = np.bincount(codes, minlength=cells).astype(np.float64)
-            return np.stack([count, wrong, count * self._means[0]])
+        if self.strata == 1 or self.strata > _FEW_CLASSES:
+            rows_in = np.bincount(codes, minlength=cells).astype(np.float64)
+            one = self.strata == 1
+            return np.stack([rows_in, wrong, rows_in * self._means[0] if one else self._expected_in(codes, cells)])
         by_class = np.bincount(codes + self._offsets(cells), minlength=cells * self.strata).reshape(self.strata, cells)
         return np.stack([by_class.sum(axis=0), wrong, self._means @ by_class])
+
+    def _expected_in(self, codes: Int, cells: int) -> Float:
+        return np.bincount(codes, weights=self.expected, minlength=cells)
+
+    def _weighted(self, codes: Int, cells: int, loss: Float, expected: Float) -> Float:
+        sums = np.zeros((3, cells))
+        sums[0] = np.bincount(codes, minlength=cells)
+        sums[1] = np.bincount(codes, weights=loss, minlength=cells)
+        if self.binary:
+            sums[2] = np.bincount(codes, weights=expected, minlength=cells)
+        return sums
 
     def _offsets(self, cells: int) -> Int:
         return self.stratum.astype(np.int64) * cells

@@ -69,9 +69,11 @@ def best_side(sums: Float, axis: Axis, contrast: Contrast, *, prices: Prices, le
 
 def _level_sets(sums: Float, contrast: Contrast) -> NDArray[np.bool_]:
     """(K * guesses, bins) sets of levels whose evidence speaks for a region, for K rows of sums (3, K, bins)."""
-    guesses = _ODDS if contrast.binary else _SHIFTS
-    sets = [contrast.cell_evidence(sums, odds) > 0.0 for odds in guesses]
-    return np.concatenate(sets, axis=0)
+    return np.concatenate([contrast.cell_evidence(sums, odds) > 0.0 for odds in _guesses(contrast)], axis=0)
+
+
+def _guesses(contrast: Contrast) -> tuple[float, ...]:
+    return _ODDS if contrast.binary else _SHIFTS
 
 
 def pair_sums(first: Int, second: Int, axes: tuple[Axis, Axis], contrast: Contrast) -> Float:
@@ -130,24 +132,28 @@ class _Search:
 
     def set_by_interval(self) -> Box:
         choices = _intervals(self.sums.shape[2])
-        within = np.einsum("tlb,kb->tkl", self.sums, choices.inside)
-        sets = _level_sets(within, self.contrast)
-        guesses = len(sets) // len(choices.cuts)
-        region = (np.tile(within, (1, guesses, 1)) * sets).sum(axis=2)
-        value = self.values(region, self.set_costs(sets, 0) + np.tile(self.interval_costs(1), guesses))
-        best = int(value.argmax())
-        return Box(gain=float(value[best]), sides=(sets[best], choices.inside[best % len(choices.cuts)] > 0))
+        within = choices.inside @ self.sums.transpose(0, 2, 1)
+        best: Box | None = None
+        for odds in _guesses(self.contrast):
+            sets = self.contrast.cell_evidence(within, odds) > 0.0
+            value = self.values((within * sets).sum(axis=2), self.set_costs(sets, 0) + self.interval_costs(1))
+            top = int(value.argmax())
+            if best is None or value[top] > best.gain:
+                best = Box(gain=float(value[top]), sides=(sets[top], choices.inside[top] > 0))
+        assert best is not None
+        return best
 
     def set_by_set(self) -> Box:
         """Alternate between the two columns, starting from each single level of the second and from all of them."""
         b = self.sums.shape[2]
+        turned = np.ascontiguousarray(self.sums.transpose(0, 2, 1))
         seconds = np.concatenate([np.eye(b, dtype=bool), np.ones((1, b), dtype=bool)])
         for _ in range(2):
-            firsts = _level_sets(np.einsum("tab,kb->tka", self.sums, seconds.astype(np.float64)), self.contrast)
-            firsts = np.unique(firsts, axis=0)
-            seconds = _level_sets(np.einsum("tab,ka->tkb", self.sums, firsts.astype(np.float64)), self.contrast)
-        firsts = np.tile(firsts, (len(seconds) // len(firsts), 1))
-        halves = np.einsum("tab,ka->tkb", self.sums, firsts.astype(np.float64))
-        value = self.values((halves * seconds).sum(axis=2), self.set_costs(firsts, 0) + self.set_costs(seconds, 1))
-        best = int(value.argmax())
-        return Box(gain=float(value[best]), sides=(firsts[best], seconds[best]))
+            firsts = np.unique(_level_sets(seconds.astype(np.float64) @ turned, self.contrast), axis=0)
+            halves = firsts.astype(np.float64) @ self.sums
+            seconds = np.unique(_level_sets(halves, self.contrast), axis=0)
+        # Every set of the first with every set of the second: few are left after the alternation.
+        region = halves @ seconds.T.astype(np.float64)
+        value = self.values(region, self.set_costs(firsts, 0)[:, None] + self.set_costs(seconds, 1)[None, :])
+        i, j = np.unravel_index(int(value.argmax()), value.shape)
+        return Box(gain=float(value[i, j]), sides=(firsts[i], seconds[j]))

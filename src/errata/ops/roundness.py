@@ -31,7 +31,7 @@ def round_cut(low: float, high: float, near: float, *, column: Column) -> float:
 def worded(cut: float) -> float | None:
     """The number `c` when the cut stands for "below c": it is the neighbour of a number that is written shorter."""
     above = float(np.nextafter(cut, math.inf))
-    return above if len(repr(above)) + 4 < len(repr(cut)) else None
+    return above + 0.0 if len(repr(above)) + 3 < len(repr(cut)) else None
 
 
 def _round_moment(low: float, high: float, near: float, column: Column) -> float:

@@ -292,13 +292,14 @@ class Heat:
     words: str
 
 
-def heat(evidence: Heatmap) -> Heat | None:
+def heat(evidence: Heatmap, *, wording: Wording) -> Heat | None:
     """The geometry of a heatmap: of two columns the first goes down, the second across; None where it is too large."""
     across, down = evidence.labels[-1], evidence.labels[0] if len(evidence.labels) > 1 else ("",)
     known = [value for value in evidence.value if value is not None]
     if not known or len(across) > MOST_BINS or len(down) > MOST_BINS:
         return None
     top = max(*known, 1e-12)
+    columns = tuple(wording.name(name) for name in evidence.columns)
     share = evidence.metric not in _SIZES
     members = evidence.member or (None,) * len(evidence.value)
     cells = []
@@ -306,7 +307,7 @@ def heat(evidence: Heatmap) -> Heat | None:
         row, column = divmod(place, len(across))
         text = "" if value is None else percent(value) if share else number(value, digits=2)
         names = (across[column],) if len(evidence.labels) == 1 else (down[row], across[column])
-        where = ", ".join(f"{name} {bin_}" for name, bin_ in zip(evidence.columns, names, strict=True))
+        where = ", ".join(f"{name} {bin_}" for name, bin_ in zip(columns, names, strict=True))
         cells.append(
             Cell(
                 x=round(100.0 * column / len(across), 3),
@@ -320,7 +321,7 @@ def heat(evidence: Heatmap) -> Heat | None:
     peak = max((cell for cell in cells if cell.text), key=lambda cell: cell.heat)
     return Heat(
         title=_HEAT_TITLES.get(evidence.metric, evidence.metric),
-        columns=evidence.columns,
+        columns=columns,
         across=across,
         down=down if len(evidence.labels) > 1 else (),
         cells=tuple(cells),

@@ -99,6 +99,7 @@ class FindingView:
     strata_left: int
     remaining: tuple[str, ...]
     statistics: tuple[str, ...]
+    explanations: tuple[str, ...]
     caveats: tuple[str, ...]
     codes: tuple[Code, ...]
     commands: Commands
@@ -115,7 +116,7 @@ def finding_view(
     pictures  whether tree and heatmap are drawn
     """
     evaluation = diagnosis.evaluation
-    told = numbers(finding, evaluation)
+    told, wording = numbers(finding, evaluation), Wording(evaluation)
     name, effect = _words(finding, diagnosis)
     evidence = next((item for item in finding.evidence if isinstance(item, Examples)), None)
     wrong_ids = evidence.wrong if evidence is not None else finding.examples
@@ -142,12 +143,13 @@ def finding_view(
         wrong_count=_of_all(wrong_ids, most, _tally(finding, wrong=True)),
         right_count=_of_all(right_ids, most, _tally(finding, wrong=False)),
         pictures=any(name in album.pictures for name in wrong_ids),
-        tree=tree_of(finding, metric, Wording(evaluation)) if pictures else None,
-        heats=heats_of(finding) if pictures else (),
+        tree=tree_of(finding, metric, wording) if pictures else None,
+        heats=heats_of(finding, wording) if pictures else (),
         strata=strata[:MOST_STRATA],
         strata_left=max(0, len(strata) - MOST_STRATA),
         remaining=remaining_of(finding),
         statistics=statistics_of(finding),
+        explanations=wording.explanations(finding.rule),
         caveats=finding.caveats,
         codes=codes_of(finding, diagnosis),
         commands=commands(finding, diagnosis),
@@ -283,9 +285,9 @@ def tree_of(finding: Finding, metric: str, wording: Wording) -> Icicle | None:
     return icicle(trees[0], metric=metric, wording=wording) if trees else None
 
 
-def heats_of(finding: Finding) -> tuple[Heat, ...]:
+def heats_of(finding: Finding, wording: Wording) -> tuple[Heat, ...]:
     """Heatmap: the metric over the rule's columns."""
-    found = [heat(item) for item in finding.evidence if isinstance(item, Heatmap)]
+    found = [heat(item, wording=wording) for item in finding.evidence if isinstance(item, Heatmap)]
     return tuple(item for item in found if item is not None)
 
 

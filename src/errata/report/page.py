@@ -111,6 +111,7 @@ def environment() -> Any:
     made.filters["nb"] = unbroken
     made.filters["short"] = lambda text, most=12: clipped(str(text), most)
     made.filters["first_upper"] = capitalised
+    made.filters["stated"] = stated
     made.filters["code"] = _marked_code
     return made
 
@@ -118,6 +119,11 @@ def environment() -> Any:
 def unbroken(text: str) -> str:
     """A number and its unit stay on one line."""
     return re.sub(r"(?<=\d) (?=(?:%|points?\b|rows?\b))", "\u00a0", text)
+
+
+def stated(text: str) -> str:
+    """A caveat as a sentence of its own."""
+    return capitalised(text.strip()) + ("" if text.rstrip().endswith((".", "!", "?", ":")) else ".")
 
 
 def _marked_code(text: str) -> Any:

@@ -78,10 +78,12 @@ class RunView:
 
     prefix: str
     name: str
+    title: str
     model: str
     created: str
     verdict: str
     looked: str
+    untested: bool
     noun: str
     found: bool
     worst: tuple[FindingView, ...]
@@ -129,12 +131,13 @@ def run_view(diagnosis: Diagnosis, *, prefix: str, detail: Detail) -> RunView:
     others = [finding for finding in diagnosis.findings if not finding.confirmed]
     near = [finding for finding in others if finding.status in ("rejected", "seen") and finding.p_value is not None]
     near.sort(key=lambda finding: finding.p_value or 0.0)
+    near = near or [finding for finding in others if finding.status == "untestable"]
     trees = [item for item in diagnosis.evidence if isinstance(item, TreePath)]
     tree = icicle(trees[0], metric=run.metric, wording=Wording(diagnosis.evaluation)) if trees else None
     aside = [Aside(column=str(item["column"]), why=str(item["why"])) for item in run.data.get("set_aside") or ()]
     return RunView(
-        prefix=prefix, name=str(run.data.get("name") or "data"), model=_model(run), created=_date(run.created),
-        verdict=verdict(diagnosis), looked=looked(diagnosis), noun=noun, found=bool(confirmed),
+        prefix=prefix, name=str(run.data.get("name") or "data"), title=_run_title(diagnosis), model=_model(run), created=_date(run.created),
+        verdict=verdict(diagnosis), looked=looked(diagnosis), untested=not run.tested, noun=noun, found=bool(confirmed),
         worst=tuple(views[:3]), shown=tuple(views), folded=tuple(folded_views),
         lean=tuple(lean_view(finding, diagnosis, prefix=prefix) for finding in others[: detail.lean]),
         lean_left=max(0, len(others) - detail.lean) + max(0, len(folded) - detail.lean),
@@ -160,6 +163,11 @@ def _ids(findings: Sequence[Finding], most: int) -> list[str]:
             if isinstance(item, Examples):
                 ids += [*item.wrong[:most], *item.right[:most]]
     return ids
+
+
+def _run_title(diagnosis: Diagnosis) -> str:
+    """What a page of several runs calls this one: its folder, which tells two runs on the same data apart."""
+    return diagnosis.folder.name if diagnosis.folder is not None else str(diagnosis.run.data.get("name") or "data")
 
 
 def _model(run: RunRecord) -> str:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from errata.core.diagnosis import Diagnosis
 from errata.core.errors import UsageError, nearest
 from errata.core.finding import Finding
-from errata.describe.numbers import count, percent, shown
+from errata.describe.numbers import percent
+from errata.report.markdown import report_markdown
 from errata.store.directory import load
 
 __all__ = ["export_text"]
@@ -134,60 +135,7 @@ def _test_names(findings: Sequence[Finding]) -> list[str]:
 
 
 def _markdown(run: Diagnosis) -> str:
-    record = run.run
-    head = f"# Errors of {record.data.get('name') or 'a model'}"
-    told = [
-        f"{count(record.rows.get('confirm', 0))} held-out rows, {percent(record.error_rate)} wrong."
-        if record.error_rate is not None and record.metric == "error" else f"Metric: {record.metric}.",
-        f"{count(record.tested)} proposals tested at {percent(record.alpha)}, {len(run.confirmed)} confirmed.",
-    ]  # fmt: skip
-    parts = [head, "", " ".join(told), ""]
-    if not run.confirmed:
-        parts += ["Nothing was confirmed.", ""]
-    for place, finding in enumerate(run.confirmed, start=1):
-        parts += _section(place, finding)
-    others = [finding for finding in run.findings if not finding.confirmed]
-    if others:
-        parts += ["## Not confirmed", "", "| finding | status | difference | q |", "|---|---|---|---|"]
-        parts += [
-            f"| {_cell(finding.rule.text)} | {finding.status} | {shown(finding.metric).difference} | {_q(finding)} |"
-            for finding in others
-        ]
-        parts.append("")
-    parts += [f"- {_escaped(caveat)}" for caveat in record.caveats]
-    parts += ["", f"Errata {record.errata}, {record.created}." + (f" `{record.command}`" if record.command else "")]
-    return "\n".join(parts).strip() + "\n"
-
-
-def _section(place: int, finding: Finding) -> list[str]:
-    numbers = shown(finding.metric)
-    share = "" if finding.share_of_errors is None else f" · {percent(finding.share_of_errors)} of all errors"
-    interval = f", {numbers.level} interval {numbers.interval}" if numbers.interval else ""
-    lines = [
-        f"## {place}. {_escaped(finding.title)}",
-        "",
-        f"{numbers.inside} inside, {numbers.outside} outside: {numbers.difference}{interval}; "
-        f"{count(finding.support.confirm)} held-out rows{share} · q {_q(finding)}",
-        "",
-        "```text",
-        finding.rule.text,
-        "```",
-        "",
-    ]
-    return [*lines, *(f"- {_escaped(caveat)}" for caveat in finding.caveats), *([""] if finding.caveats else [])]
-
-
-def _q(finding: Finding) -> str:
-    return "none" if finding.q_value is None else f"{finding.q_value:.2g}"
-
-
-def _escaped(text: str) -> str:
-    """Text of the user's data that Markdown would otherwise read as its own."""
-    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
-
-
-def _cell(text: str) -> str:
-    return "`" + text.replace("|", "\\|").replace("`", "'") + "`"
+    return report_markdown([run])
 
 
 _FORMS: Mapping[str, Callable[[Diagnosis], str]] = {"pytest": _pytest, "markdown": _markdown}

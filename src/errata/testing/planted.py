@@ -114,6 +114,7 @@ def _spoiled(
         table=table_of(columns, label, spoil(label, wrong, rng=rng)),
         truth=tuple(part.region(plan.inside) for part in parts),
         outside=plan.outside,
+        rate=rate,
     )
 
 
@@ -160,7 +161,8 @@ def _class_mix(plan: _Plan, title: str, rng: np.random.Generator) -> World:
     prediction = spoil(label, rng.random(plan.n) < rate, rng=rng)
     region = part.region(float(rate[part.members].mean()))
     outside = float(rate[~part.members].mean())
-    return World(name=title, table=table_of(columns, label, prediction), truth=(region,), outside=outside)
+    table = table_of(columns, label, prediction)
+    return World(name=title, table=table, truth=(region,), outside=outside, rate=rate)
 
 
 def _groups(plan: _Plan, title: str, rng: np.random.Generator) -> World:
@@ -187,11 +189,13 @@ def _groups(plan: _Plan, title: str, rng: np.random.Generator) -> World:
         group="family",
         truth=(row_level.region(plan.inside), family_level.region(plan.inside)),
         outside=plan.outside,
+        rate=rate,
     )
 
 
 def _shifted(rate: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.float64]:
     """The rates after their logits moved, which is how groups differ."""
+    rate = np.clip(rate, 1e-6, 1.0 - 1e-6)
     logit = np.log(rate / (1.0 - rate)) + by
     return np.asarray(1.0 / (1.0 + np.exp(-logit)))
 

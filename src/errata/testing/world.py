@@ -46,6 +46,7 @@ class World:
     truth    the planted regions; () in a null world
     outside  the error rate everywhere else
     unit     (n,) int64, equal where two rows are copies of one another; None where every row stands for itself
+    rate     (n,) float64, the chance with which each row was spoilt; None where rows were not spoilt one by one
     aside    columns that a diagnosis should set aside by itself, such as disguised scores
     """
 
@@ -59,6 +60,7 @@ class World:
     outside: float
     regression: bool = False
     unit: NDArray[np.int64] | None = None
+    rate: Float | None = None
     aside: tuple[str, ...] = ()
 
     def __len__(self) -> int:
