@@ -344,6 +344,19 @@ def test_minimum_difference_is_reached_at_the_level_of_p() -> None:
     assert confirm(rules("x > 0.8"), ev, min_difference=above).findings[0].p_value == 1.0
 
 
+def test_a_minimum_difference_never_makes_p_smaller() -> None:
+    smaller = 0
+    for seed in range(40):
+        ev = two_class(seed, n=400, bonus=0.2)
+        for plain, least in zip(*(confirm(rules("x > 0.8"), ev, min_difference=d).findings for d in (0.0, 1e-9)),
+                                strict=True):  # fmt: skip
+            assert plain.p_value is not None
+            assert least.p_value is not None
+            assert least.p_value >= plain.p_value
+            smaller += least.p_value == plain.p_value
+    assert smaller > 0, "the exact p-value was the larger of the two in no run"
+
+
 def test_barely() -> None:
     found = []
     for seed in range(60):
@@ -423,6 +436,44 @@ def test_rules_constant_in_groups_are_tested_by_choosing_groups() -> None:
     assert finding.test == "whole groups permuted"
     assert finding.p_value == pytest.approx(choice_test(sums, chosen, seed=int(finding.id, 16)))
     assert finding.support.groups == chosen.sum()
+
+
+def test_groups_without_comparable_rows_are_not_chosen_among() -> None:
+    ev = whole_groups(5, groups=300, each=3)
+    finding = confirm(rules('old = 1 and y = "a"'), ev).findings[0]
+    member, code, loss = held_out(ev, 'old = 1 and y = "a"')
+    assert ev.group is not None
+    mine = code == ev.classes.index("a")
+    group = np.unique(ev.group[ev.fold == CONFIRM][mine], return_inverse=True)[1]
+    excess = loss[mine] - loss[mine].mean()
+    chosen = np.bincount(group, weights=member[mine]) > 0
+    assert len(chosen) < 150
+    assert finding.p_value == choice_test(np.bincount(group, weights=excess), chosen, seed=int(finding.id, 16))
+
+
+def test_no_group_with_both_sides_in_one_class_is_untestable() -> None:
+    ev = whole_groups()
+    finding = confirm(rules('(old = 1 and y = "a") or (old = 0 and y = "b")'), ev).findings[0]
+    assert finding.status == "untestable"
+    assert "no group holds comparable rows" in finding.caveats[0]
+
+
+def test_whole_groups_that_explore_knew_confirm_nothing() -> None:
+    # A split column of the user's may cut through groups: what was seen of a group is then no news.
+    ev = whole_groups()
+    ev = replace(ev, fold=np.where(np.arange(len(ev.fold)) % 2 == 0, EXPLORE, CONFIRM).astype(np.int8))
+    confirmation = confirm(rules("old = 1", "x > 0.7"), ev)
+    assert one(confirmation, "old = 1").status == "untestable"
+    assert one(confirmation, "x > 0.7").test == "sign flips of groups"
+
+
+def test_a_metric_that_leaves_groups_out_keeps_groups_as_the_unit() -> None:
+    ev = whole_groups()
+    assert ev.group is not None
+    fold = np.where(ev.group < 20, ev.fold, LEFT_OUT).astype(np.int8)
+    finding = confirm(rules("x > 0.7"), replace(ev, fold=fold)).findings[0]
+    assert finding.test == "sign flips of groups"
+    assert finding.claim == ERRS_MORE
 
 
 def test_minimum_support_is_counted_in_groups() -> None:

@@ -177,7 +177,7 @@ def check(
     later = () if look.first else ("Earlier looks at these rows tested other proposals: what was seen stays seen.",)
     return Check(
         results=results, rows=len(fresh), left_out=fresh.left_out, alpha=level, looks=look.number,
-        caveats=(*fresh.caveats, *later, *look.caveats),
+        caveats=tuple(words for words in (*fresh.caveats, *later, *look.caveats) if words not in diagnosis.run.caveats),
         diagnosis=_with_history(diagnosis, results, fresh.evaluation.dataset.name, look),
     )  # fmt: skip
 

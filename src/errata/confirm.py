@@ -96,8 +96,9 @@ def confirm(
     Raises UsageError for values out of range and for rules that read columns which are not there.
 
     Example:
-        world = errata.testing.planted(...)
-        confirm([Slice(rule=Where.parse("age > 60"))], world.evaluation()).findings
+        world = errata.testing.planted("literal")
+        slices = [Slice(rule=Where.parse(world.truth[0].text))]
+        confirm(slices, world.evaluation()).findings[0].status  # "confirmed"
     """
     _check(alpha=alpha, min_support=min_support, min_difference=min_difference, max_proposals=max_proposals)
     report = progress or _quiet

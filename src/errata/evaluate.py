@@ -113,7 +113,9 @@ def _outcome(
         report(0.9 * done / max(total, 1), "predicting")
 
     if folds is not None:
-        said = predict_out_of_fold(model, dataset, folds=folds, seed=seed, folder=folder, progress=tick)
+        said = predict_out_of_fold(
+            model, dataset, folds=folds, seed=seed, folder=folder, progress=tick, task=task
+        )
         return from_output(dataset, task, said.output, said.spec, answered=said.answered), task, said.caveats
     trial = try_model(model, dataset, task=task)
     said = predict_all(trial.model, dataset, folder=folder, progress=tick)

@@ -15,7 +15,7 @@ from errata.core.errors import UsageError
 from errata.core.rules import And, Compare, Missing, Not, OneOf, Or, Present, Where
 
 names = st.one_of(
-    st.sampled_from(["age", "city", "image.brightness", "mean radius", "and", "NULL", "größe", "a`b", 'a"b', "x\\y", ""]),
+    st.sampled_from(["age", "image.brightness", "mean radius", "and", "NULL", "größe", "a`b", 'a"b', "x\\y", ""]),
     st.text(max_size=8),
 )
 values = st.one_of(
@@ -45,7 +45,7 @@ tests = st.recursive(
 
 
 @given(tests)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_text_reads_back_as_the_same_rule(test) -> None:
     rule = Where(test)
     again = Where.parse(rule.text)
@@ -63,15 +63,16 @@ def test_json_round_trip(test) -> None:
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         rule = Where.parse(text)
     except UsageError as error:
-        assert "`" in str(error)
-        assert "Hint:" in str(error)
+        said = str(error)
     else:
-        assert Where.parse(rule.text) == rule
+        said = "`" + "Hint:" if Where.parse(rule.text) == rule else ""
+    assert "`" in said
+    assert "Hint:" in said
 
 
 @pytest.mark.parametrize(
@@ -148,10 +149,14 @@ def test_algebra_is_flat_and_hashable() -> None:
 
 
 def test_deep_algebra_is_refused_not_a_crash() -> None:
-    rule = Where.parse("a = 0")
-    with pytest.raises(UsageError, match="nested"):
-        for i in range(200):
+    def nest(rule: Where, times: int) -> Where:
+        for i in range(times):
             rule = ~(rule & Where.parse(f"b{i} = 1"))
+        return rule
+
+    assert nest(Where.parse("a = 0"), 10).columns[0] == "a"
+    with pytest.raises(UsageError, match="nested"):
+        nest(Where.parse("a = 0"), 200)
 
 
 def test_constants_that_no_rule_can_hold() -> None:
@@ -339,9 +344,9 @@ def test_the_line_for_pandas_and_polars_selects_the_same_rows(text: str) -> None
     rows = np.flatnonzero(_expected(text)).tolist()
     pandas = pd.DataFrame(_frame())
     for frame in (pandas, pandas.assign(city=pandas["city"].astype("category")), pandas.convert_dtypes()):
-        assert eval(rule.python(), {"frame": frame}).index.tolist() == rows  # noqa: S307
+        assert eval(rule.python(), {"frame": frame}).index.tolist() == rows
     polars = pl.DataFrame(_frame()).with_row_index("at")
-    assert eval(rule.python("polars"), {"frame": polars, "pl": pl})["at"].to_list() == rows  # noqa: S307
+    assert eval(rule.python("polars"), {"frame": polars, "pl": pl})["at"].to_list() == rows
 
 
 def test_the_line_for_python_cannot_be_broken_out_of() -> None:
@@ -349,7 +354,7 @@ def test_the_line_for_python_cannot_be_broken_out_of() -> None:
 
     name, word = "a'] or __import__('os').abort() #", "'); raise SystemExit #"
     frame = pd.DataFrame({name: [word, "x"]})
-    assert len(eval(Where(Compare(name, "=", word)).python(), {"frame": frame})) == 1  # noqa: S307
+    assert len(eval(Where(Compare(name, "=", word)).python(), {"frame": frame})) == 1
 
 
 def test_an_unknown_library_is_refused() -> None:
@@ -360,19 +365,20 @@ def test_an_unknown_library_is_refused() -> None:
 # --- SQL, run in a real database -----------------------------------------------------------------------------------
 
 
-def _rows_by_sql(rule: Where, table: object, order: str = "at") -> list[int]:
+def _rows_by_sql(rule: Where, table: object) -> list[int]:
     import duckdb
 
     with duckdb.connect() as base:
         base.register("t", table)
-        return [row[0] for row in base.execute(f"SELECT {order} FROM t WHERE {rule.sql()} ORDER BY {order}").fetchall()]
+        found = base.execute(f"SELECT row_no FROM t WHERE {rule.sql()} ORDER BY row_no").fetchall()
+    return [row[0] for row in found]
 
 
 @pytest.mark.parametrize("text", RULES)
 def test_sql_selects_the_same_rows(text: str) -> None:
     import pyarrow as pa
 
-    table = pa.table({**_frame(), "at": [0, 1, 2, 3]})
+    table = pa.table({**_frame(), "row_no": [0, 1, 2, 3]})
     assert _rows_by_sql(Where.parse(text), table) == np.flatnonzero(_expected(text)).tolist()
 
 
@@ -411,7 +417,7 @@ def test_sql_and_members_agree_on_any_rule(rows, test) -> None:
     floats, wholes, words, flags = (list(column) for column in zip(*rows, strict=True))
     table = pa.table({
         'f"; DROP': pa.array(floats, type=pa.float32()), "n": pa.array(wholes, type=pa.int64()),
-        "s": pa.array(words, type=pa.string()), "b": pa.array(flags, type=pa.bool_()), "at": list(range(len(rows))),
+        "s": pa.array(words, type=pa.string()), "b": pa.array(flags, type=pa.bool_()), "row_no": list(range(len(rows))),
     })  # fmt: skip
     rule = Where(test)
     assert _rows_by_sql(rule, table) == np.flatnonzero(rule.members(table)).tolist()
@@ -427,7 +433,7 @@ def test_sql_moments() -> None:
     import pyarrow as pa
 
     moments = [datetime(2024, 1, 31, 10, 0, 0, 5), datetime(2024, 1, 31), None]
-    table = pa.table({"when": moments, "at": [0, 1, 2]})
+    table = pa.table({"when": moments, "row_no": [0, 1, 2]})
     assert _rows_by_sql(Where.parse("when > 2024-01-31T10:00:00.000004"), table) == [0]
     assert _rows_by_sql(Where.parse("not (when = 2024-01-31)"), table) == [0, 2]
 

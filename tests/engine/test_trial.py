@@ -187,6 +187,28 @@ def test_bytes_for_a_function_trained_on_bytes_stay(dataset):
     assert accuracy(trial, data, BRIGHT) == 1
 
 
+def test_a_network_on_normalised_images_gets_them_normalised(dataset):
+    torch = pytest.importorskip("torch")
+
+    class Normalised(torch.nn.Module):
+        def forward(self, x):
+            mean = x.mean(dim=(1, 2, 3))  # 0 for an image of mean 0.1307 before
+            return torch.stack([-mean, mean], dim=1) * 50
+
+    images = np.where(BRIGHT[:, None, None] == 1, 60, 10).astype(np.uint8) + IMAGES // 20
+    data = dataset(images, BRIGHT)
+    from errata.models.connect import connect
+
+    trial = try_model(connect(Normalised()), data)
+    assert any("normalised by the means and deviations of MNIST" in caveat for caveat in trial.caveats)
+    assert accuracy(trial, data, BRIGHT) == 1
+
+
+def test_a_model_worse_than_guessing_is_said(dataset):
+    trial = tried(lambda x: (X[: len(x), 1] > 9).astype(int) + (x[:, 1] > 0), dataset(X, (X[:, 0] > -1).astype(int)))
+    assert any("fewer than always saying `1`" in caveat for caveat in trial.caveats)
+
+
 def test_a_flat_model_of_images_is_given_flat_ones(dataset):
     def flat(x):
         if x.ndim != 2:

@@ -63,8 +63,26 @@ def test_images_of_another_size_are_refused_with_both_sizes():
     ],
 )  # fmt: skip
 def test_ranges_to_try(inputs, network, factors):
-    forms = forms_for(inputs, dims=None, dtype="", network=network)
+    forms = [form for form in forms_for(inputs, dims=None, dtype="", network=network) if not form.normal]
     assert list(dict.fromkeys(form.factor for form in forms)) == pytest.approx(factors)
+
+
+def test_normalisations_are_the_usual_ones():
+    forms = [form for form in forms_for(COLOUR, dims=(3, 4, 4), dtype="float32", network=True) if form.normal]
+    assert [form.normal for form in forms] == ["-1 to 1", "CIFAR-10", "ImageNet"]
+    np.testing.assert_allclose(forms[0].apply(COLOUR), np.moveaxis(COLOUR, -1, 1) / 127.5 - 1, atol=1e-6)
+    green = (COLOUR[..., 1] / 255 - 0.456) / 0.224
+    np.testing.assert_allclose(forms[2].apply(COLOUR)[:, 1], green, atol=1e-5)
+    first = np.moveaxis(COLOUR, -1, 1)
+    as_given = [form for form in forms_for(first, dims=(3, 4, 4), dtype="float32", network=True) if form.normal]
+    np.testing.assert_allclose(as_given[2].apply(first)[:, 1], green, atol=1e-5)
+    grey = [form.normal for form in forms_for(GREY, dims=(1, 4, 4), dtype="float32", network=True) if form.normal]
+    assert grey == ["-1 to 1", "MNIST", "Fashion-MNIST"]
+
+
+@pytest.mark.parametrize("inputs", [GREY / 255 - 0.5, np.ones((2, 5))])
+def test_what_is_normalised_already_or_no_image_is_left_alone(inputs):
+    assert not [form for form in forms_for(inputs, dims=None, dtype="float32", network=True) if form.normal]
 
 
 def test_a_model_of_bytes_gets_bytes():

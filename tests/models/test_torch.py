@@ -24,12 +24,14 @@ def mlp():
 
 def small_cnn():
     torch.manual_seed(0)
+    head = torch.nn.Linear(16, 2)
+    torch.nn.init.constant_(head.bias, -5.0)  # logits that cannot be taken for probabilities
     return torch.nn.Sequential(
         torch.nn.Conv2d(1, 4, 3),
         torch.nn.ReLU(),
         torch.nn.AdaptiveAvgPool2d(2),
         torch.nn.Flatten(),
-        torch.nn.Linear(16, 2),
+        head,
     )
 
 

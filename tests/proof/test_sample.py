@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from errata.core.evaluation import CONFIRM
-from errata.proof.sample import WHOLE_GROUPS, grounds
+from errata.core.folds import FEW_GROUPS
+from errata.proof.sample import grounds
 from errata.testing import null
 
 
@@ -17,7 +18,7 @@ def test_24_groups_are_the_unit(groups: int, grouping: str) -> None:
     ev = null("iid", n=1_000).evaluation()
     group: Any = None if groups == 0 else (np.arange(1_000) % groups).astype(np.int32)
     ground = grounds(replace(ev, group=group))["errors"]
-    assert WHOLE_GROUPS == 24
+    assert FEW_GROUPS == 24
     assert (ground.grouping, ground.groups) == (grouping, groups)
     assert ground.strata == ("class" if groups == 0 else "class x group")
     assert (ground.confirm.cells is not None) == (grouping == "groups")

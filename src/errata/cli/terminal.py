@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from errata.core.diagnosis import Diagnosis
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
+
+    from errata.core.diagnosis import Diagnosis
 
 __all__ = ["Progress", "Speaker", "complain", "tell"]
 

@@ -51,7 +51,9 @@ def column_from(values: Any, *, name: str = "values") -> Column:
     coded = _coded(values)
     if coded is not None:
         return coded
-    array = np.asarray(values)
+    # A list may mix kinds, which an array made of it would all turn into words.
+    mixed = isinstance(values, list | tuple)
+    array = np.fromiter(values, dtype=object, count=len(values)) if mixed else np.asarray(values)
     if array.dtype.kind == "T":
         array = array.astype(object)
     if array.ndim != 1:

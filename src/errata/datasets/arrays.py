@@ -166,7 +166,7 @@ def _columns(arrays: Mapping[str, Any], n: int, roles: Roles, origin: str) -> tu
     for key, values in arrays.items():
         if key in _INPUTS or key == _NAMES:
             continue
-        array = values if hasattr(values, "codes") else np.asarray(values)
+        array = _array(values, key)
         if getattr(array, "ndim", 1) == 2 and array.shape[0] == n and array.dtype.kind in "fiu":
             if key == "scores":
                 columns |= {f"scores_{j}": Column.number(array[:, j].astype(np.float32)) for j in range(array.shape[1])}
@@ -180,8 +180,17 @@ def _columns(arrays: Mapping[str, Any], n: int, roles: Roles, origin: str) -> tu
             raise UsageError(
                 said, hint="keys are `images` or `inputs`, `label`, `prediction`, `scores`; others are columns."
             )
-        columns[key] = column_from(array, name=key)
+        columns[key] = column_from(values, name=key)
     return columns, roles
+
+
+def _array(values: Any, key: str) -> Any:
+    if hasattr(values, "codes"):
+        return values
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise UsageError(f"`{key}` holds lists of different lengths.", hint="give one value per row.") from error
 
 
 def _feature_names(arrays: Mapping[str, Any], inputs: NDArray[Any], *, taken: set[str]) -> tuple[str, ...]:

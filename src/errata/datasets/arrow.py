@@ -144,17 +144,33 @@ def _dictionary(chunked: Any, name: str, *, words: Words, spelled: bool) -> Read
         indices = chunk.indices.cast(pa.int32()).fill_null(-1)
         codes[at : at + len(chunk)] = indices.to_numpy(zero_copy_only=False)
         at += len(chunk)
+    present = int((codes >= 0).sum())
+    used = int(np.count_nonzero(np.bincount(codes[codes >= 0]))) if present else 0
+    many = words == "text" or (words == "auto" and _is_text(used, present))
+    plain = _is_words(dictionary.type) and not _is_bytes(dictionary.type)
+    if many and plain and not (spelled and words == "auto" and _looks_numeric(dictionary)):
+        # Before the words become Python strings: there may be a million of them.
+        del unified, codes
+        return Reading(column=_text(pc.cast(chunked, pa.large_string())))
     found, note = _levels(dictionary, name)
     codes, levels = _tidy(codes, found)
-    present = int((codes >= 0).sum())
     if spelled and words != "text" and (numbers := _numbers(codes, levels)) is not None:
         return Reading(column=numbers, note=note)
-    if words == "category" or (words == "auto" and not _is_text(levels, present)):
-        return Reading(column=Column(kind="category", values=codes, levels=levels), note=note)
-    del unified
-    if note is not None or not _is_words(chunked.type.value_type):
-        return Reading(column=Column.strings([None if code < 0 else str(levels[code]) for code in codes]), note=note)
-    return Reading(column=_text(pc.cast(chunked, pa.large_string())))
+    if many and (words == "text" or all(isinstance(level, str) for level in levels[:100])):
+        texts = [None if code < 0 else str(levels[code]) for code in codes.tolist()]
+        return Reading(column=Column.strings(texts), note=note)
+    return Reading(column=Column(kind="category", values=codes, levels=levels), note=note)
+
+
+def _is_bytes(kind: Any) -> bool:
+    import pyarrow.types as kinds
+
+    return bool(kinds.is_binary(kind) or kinds.is_large_binary(kind))
+
+
+def _looks_numeric(dictionary: Any) -> bool:
+    head = dictionary[:1_000].to_pylist()
+    return sum(bool(_NUMERAL.fullmatch(word)) for word in head if word is not None) > len(head) / 2
 
 
 def _levels(dictionary: Any, name: str) -> tuple[list[Level], str | None]:
@@ -205,12 +221,11 @@ def _numbers(codes: Any, levels: tuple[Level, ...]) -> Column | None:
     return Column.number(values, integer=bool((known == np.floor(known)).all()))
 
 
-def _is_text(levels: tuple[Level, ...], present: int) -> bool:
-    if len(levels) < 2 or not isinstance(levels[0], str):
-        return len(levels) > MOST_LEVELS
-    if len(levels) > 50 and len(levels) > present / 2:
+def _is_text(used: int, present: int) -> bool:
+    """Whether so many different words in so many rows are text rather than categories."""
+    if used > 50 and used > present / 2:
         return True
-    return len(levels) > MOST_LEVELS or (len(levels) > FEW_LEVELS and len(levels) > present / 20)
+    return used > MOST_LEVELS or (used > FEW_LEVELS and used > present / 20)
 
 
 def _text(chunked: Any) -> Column:

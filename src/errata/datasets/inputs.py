@@ -86,8 +86,9 @@ def _cells(column: Column) -> Any:
     if column.kind == "boolean":
         return _objects(column.values.astype(bool), missing) if missing.any() else column.values.astype(bool)
     if column.kind == "datetime":
-        # Days are no unit of the dataframe libraries.
-        return column.values.astype("datetime64[s]") if column.values.dtype == "datetime64[D]" else column.values
+        # Not every dataframe library knows days and seconds as units.
+        coarse = np.datetime_data(column.values.dtype)[0] not in ("ms", "us", "ns")
+        return column.values.astype("datetime64[us]") if coarse else column.values
     if column.kind == "text":
         return _objects(np.array([column.text(row) for row in range(len(column))], dtype=object), missing)
     if column.kind in ("embedding", "scores"):

@@ -53,7 +53,8 @@ def read_frame(frame: Any, roles: Roles | None = None, *, name: str = "frame") -
     import narwhals as nw
 
     roles = roles or Roles()
-    _check_repeats(getattr(frame, "columns", None), name)
+    if not hasattr(frame, "collect"):
+        _check_repeats(getattr(frame, "columns", None), name)
     try:
         opened = nw.from_native(frame, eager_only=True)
     except TypeError as error:

@@ -13,6 +13,7 @@ from errata.describe.numbers import MINUS, number, roundest
 
 __all__ = ["Gap", "gap", "moment_bound", "number_bound", "number_text", "span"]
 
+SMALL = 10  # counts that people say one by one
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
@@ -86,7 +87,9 @@ def number_bound(cut: float, near: Gap, *, upper: bool, whole: bool, year: bool 
     only = near.below if upper else near.above
     if only is not None and only == (near.lowest if upper else near.highest):
         return f"is {number_text(only)}{unit}"
-    take_open = _digits(open_at) <= _digits(closed_at) and (upper or open_at != 0)  # "1 or more", not "over 0"
+    take_open = _digits(open_at) <= _digits(closed_at)
+    if not upper and 0 <= open_at < SMALL and _digits(open_at) == _digits(closed_at):
+        take_open = False  # "2 or more", not "over 1"
     text = number_text(open_at if take_open else closed_at) + unit
     if upper:
         return f"{text} or less" if take_open else f"under {text}"

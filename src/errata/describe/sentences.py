@@ -22,7 +22,7 @@ Style = Literal["title", "effect", "full"]
 
 FEW_GROUPS = 24  # from here on groups, not rows, are the unit of the test (proof.md section 4)
 LEAST_WRONG = 3  # fewer wrong rows have no direction worth a sentence
-MOSTLY = 0.5
+MOSTLY = 0.6  # "most" is said with some room above half
 ONE_SIDED = 0.75
 SHIFT = 0.01  # a point: from here on standardising by class is said
 LOSS_SHIFT = 0.05  # the same for losses, as a share of the outside loss

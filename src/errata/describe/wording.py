@@ -180,7 +180,7 @@ class Wording:
         return isinstance(inner, Compare | OneOf) and inner.column == evaluation.dataset.label
 
     def _pictures(self, term: Test) -> bool:
-        return isinstance(term, Compare | OneOf) and _attribute(term.column) is not None
+        return isinstance(term, Compare | OneOf | Missing | Present) and _attribute(term.column) is not None
 
     def explanations(self, rule: Rule) -> tuple[str, ...]:
         """What the measured attributes that a rule reads mean, one sentence each."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -21,6 +22,7 @@ __all__ = ["Trial", "settle", "try_model"]
 ROWS = 64  # enough to tell a right layout from a wrong one, cheap enough for a large network
 SINGLES = 6
 SLIGHT = 1e-3  # scores of single rows and of batches differ by less in float32 networks
+CLEARLY = 4  # standard errors of a paired difference by which another form must be better than the usual one
 LEAST_GAIN = 10  # rows by which another order of the classes must be better before it is worth a word
 
 
@@ -166,36 +168,45 @@ def _attempts(model: Model, sample: _Sample, task: Task | None) -> list[_Attempt
     except Exception as error:
         return [_Attempt(variant=model, result=error)]
     for variant in variants:
-        # The first form that works is enough where there are no labels to compare others by, or nothing to compare:
-        # a frame of another library gives the same answers.
-        if tried and (sample.labels is None or not isinstance(sample.inputs, np.ndarray)):
+        if tried:
             break
         try:
             result: Any = variant.settled(sample.inputs, levels=levels, task=task)
-            tried = True
+            tried = _cannot_be_beaten(sample, result)
         except Exception as error:
             result = error
         attempts.append(_Attempt(variant=variant, result=result))
     return attempts
 
 
+def _cannot_be_beaten(sample: _Sample, settled: _Settled) -> bool:
+    """Whether no other form could be clearly better: there is nothing to compare by, or too few rows are wrong.
+
+    A frame of another library gives the same answers, so for frames the first form that works is enough.
+    """
+    right = sample.right(settled.output, settled.model.spec.classes)
+    return right is None or not isinstance(sample.inputs, np.ndarray) or int((~right).sum()) < CLEARLY**2
+
+
 def _best(good: Sequence[_Attempt], sample: _Sample) -> _Working:
-    """The first form that works, unless the labels speak clearly for another."""
-    best, best_right = good[0], sample.right(good[0].result.output, good[0].result.model.spec.classes)
-    first_right = best_right
+    """The first form that works, unless the labels speak clearly for another; then the one that is right most often."""
+    first = good[0]
+    first_right = sample.right(first.result.output, first.result.model.spec.classes)
+    best, best_right = first, first_right
     for attempt in good[1:]:
         right = sample.right(attempt.result.output, attempt.result.model.spec.classes)
-        if right is None or best_right is None:
+        if right is None or first_right is None or best_right is None:
             break
-        won, lost = int((right & ~best_right).sum()), int((best_right & ~right).sum())
-        if won > lost and won - lost >= 4 * np.sqrt(won + lost):  # four standard errors of a paired difference
+        won, lost = int((right & ~first_right).sum()), int((first_right & ~right).sum())
+        clearly = won > lost and won - lost >= CLEARLY * np.sqrt(won + lost)
+        if clearly and right.sum() > best_right.sum():
             best, best_right = attempt, right
     how: tuple[str, ...] = ()
-    if best is not good[0] and first_right is not None and best_right is not None:
+    if best is not first and first_right is not None and best_right is not None:
         how = (
             f"The inputs are {best.words or 'given as they are'} ({best.layout}) before the model sees them: so it is "
-            f"right on {int(best_right.sum())} of {len(sample.rows)} rows of a trial, {good[0].words or 'as they are'} "
-            f"({good[0].layout}) on {int(first_right.sum())}.",
+            f"right on {int(best_right.sum())} of {len(sample.rows)} rows of a trial, {first.words or 'as they are'} "
+            f"({first.layout}) on {int(first_right.sum())}.",
         )
     elif best.words:
         how = (f"The inputs are {best.words} before the model sees them.",)
@@ -265,12 +276,22 @@ def _order_of_classes(settled: _Settled, sample: _Sample, right: NDArray[np.bool
     rows, columns = linear_sum_assignment(counts, maximize=True)
     best, now = int(counts[rows, columns].sum()), int(right.sum())
     if best - now < max(LEAST_GAIN, 0.4 * len(right)):
-        return []
+        return _worse_than_guessing(now, words)
     pairs = [(i, j) for i, j in zip(rows, columns, strict=True) if i != j and counts[i, j]]
     moved = [f"`{classes[j]}` where it says `{classes[i]}`" for i, j in pairs]
     return [
         f"The model is right on only {now} of {len(right)} rows of a trial; it would be on {best} if it said "
         f"{', '.join(moved[:4])}. Are its classes in the order of the labels?"
+    ]
+
+
+def _worse_than_guessing(right: int, words: Sequence[Level | None]) -> list[str]:
+    most, count = Counter(word for word in words if word is not None).most_common(1)[0]
+    if right >= count:
+        return []
+    return [
+        f"The model is right on only {right} of {len(words)} rows of a trial, fewer than always saying `{most}` "
+        f"({count}). Are its inputs prepared as in training, and its classes in the order of the labels?"
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -17,6 +17,15 @@ __all__ = ["AS_GIVEN", "Form", "columns_of", "forms_for", "is_frame", "matrix", 
 
 Layout = Literal["as given", "flat", "flat channels first", "channels first", "channels last"]
 Library = Literal["", "pandas", "polars"]
+Normal = Literal["", "-1 to 1", "MNIST", "Fashion-MNIST", "CIFAR-10", "ImageNet"]
+NORMALS: dict[Normal, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "-1 to 1": ((0.5,), (0.5,)),
+    "MNIST": ((0.1307,), (0.3081,)),
+    "Fashion-MNIST": ((0.286,), (0.353,)),
+    "CIFAR-10": ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)),
+    "ImageNet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+"""Means and standard deviations of the channels by which networks' inputs are usually normalised."""
 Dims = Sequence[int | None]
 
 
@@ -26,6 +35,7 @@ class Form:
 
     layout   of images: (b, h, w, c) to (b, c, h, w) for "channels first", to (b, h w c) for "flat", ...
     factor   what values are multiplied by: 1 / 255 brings bytes to 0 to 1
+    normal   the usual means and standard deviations by which images between 0 and 1 are then normalised, "" for none
     shape    the shape of one input after that, () leaves it
     dtype    the type the model takes, "" leaves it
     library  of dataframes that a frame is turned into, "" leaves it
@@ -33,6 +43,7 @@ class Form:
 
     layout: Layout = "as given"
     factor: float = 1.0
+    normal: Normal = ""
     shape: tuple[int, ...] = ()
     dtype: str = ""
     library: Library = ""
@@ -49,11 +60,14 @@ class Form:
 
     def apply(self, inputs: NDArray[Any]) -> NDArray[Any]:
         """The inputs in this form, (b, ...)."""
-        array = _laid_out(inputs, self.layout)
-        if self.shape:
-            array = array.reshape(len(array), *self.shape)
+        array = inputs
         if self.factor != 1.0:
             array = np.multiply(array, self.factor, dtype=np.float64 if array.dtype == np.float64 else np.float32)
+        if self.normal:
+            array = _normalised(array, self.normal)
+        array = _laid_out(array, self.layout)
+        if self.shape:
+            array = array.reshape(len(array), *self.shape)
         if self.dtype:
             array = array.astype(self.dtype, copy=False)
         return np.ascontiguousarray(array)
@@ -61,9 +75,14 @@ class Form:
     @property
     def words(self) -> str:
         """What is done to the values of the inputs, for a caveat; "" when nothing is."""
-        if self.factor == 1.0:
-            return ""
-        return f"divided by {1 / self.factor:g}" if self.factor < 1 else f"multiplied by {self.factor:g}"
+        said = []
+        if self.factor != 1.0:
+            said.append(f"divided by {1 / self.factor:g}" if self.factor < 1 else f"multiplied by {self.factor:g}")
+        if self.normal == "-1 to 1":
+            said.append("moved to -1 to 1")
+        elif self.normal:
+            said.append(f"normalised by the means and deviations of {self.normal}")
+        return " and ".join(said)
 
 
 AS_GIVEN = Form()
@@ -96,7 +115,12 @@ def forms_for(inputs: Inputs, *, dims: Dims | None, dtype: str, network: bool) -
             f"An input has shape `{array.shape[1:]}`, and the model takes `{wanted}`.",
             hint="bring the data to the size that the model was trained on.",
         )
-    return [_scaled(form, factor) for form in unique for factor in _factors(array, dtype, network)]
+    factors = _factors(array, dtype, network)
+    plain = [replace(form, factor=factor) for form in unique for factor in factors]
+    normals = _normals(array, dtype) if network else []
+    # What brings the values to 0 to 1 is the first factor for bytes, the last for other large numbers.
+    unit = factors[0] if array.dtype == np.uint8 or factors[-1] > 1 else factors[-1]
+    return [*plain, *(replace(form, factor=unit, normal=normal) for form in unique for normal in normals)]
 
 
 def is_frame(inputs: Inputs) -> bool:
@@ -204,5 +228,25 @@ def _factors(array: NDArray[Any], dtype: str, network: bool) -> list[float]:
     return [1.0 / top, 1.0] if network and array.dtype == np.uint8 else [1.0, 1.0 / top]
 
 
-def _scaled(form: Form, factor: float) -> Form:
-    return Form(layout=form.layout, factor=factor, shape=form.shape, dtype=form.dtype)
+def _normals(array: NDArray[Any], dtype: str) -> list[Normal]:
+    """The usual normalisations of images with as many channels; none of what holds negative numbers already."""
+    if array.ndim < 3 or array.size == 0 or array.dtype.kind not in "uif" or (dtype and np.dtype(dtype).kind in "ui"):
+        return []
+    if array.dtype.kind != "u" and float(np.nanmin(array)) < 0:
+        return []
+    channels = 1 if array.ndim == 3 or _channel_axis(array) is None else 3
+    return ["-1 to 1", "MNIST", "Fashion-MNIST"] if channels == 1 else ["-1 to 1", "CIFAR-10", "ImageNet"]
+
+
+def _channel_axis(array: NDArray[Any]) -> int | None:
+    """Where the three channels of (b, h, w, 3) or (b, 3, h, w) images are, None where there are none."""
+    if array.ndim != 4:
+        return None
+    return 3 if array.shape[3] == 3 else 1 if array.shape[1] == 3 else None
+
+
+def _normalised(array: NDArray[Any], normal: Normal) -> NDArray[Any]:
+    means, deviations = (np.asarray(part, dtype=np.float32) for part in NORMALS[normal])
+    if len(means) > 1 and _channel_axis(array) == 1:
+        means, deviations = means[:, None, None], deviations[:, None, None]
+    return (array - means) / deviations

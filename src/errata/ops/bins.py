@@ -66,7 +66,7 @@ def numeric_values(column: Column) -> Float:
     """(n,) float64 values of a number or datetime column (in its own unit since 1970), NaN where missing."""
     if column.kind == "datetime":
         values = column.values.astype(np.int64).astype(np.float64)
-        values[np.isnat(column.values)] = np.nan  # type: ignore[arg-type]
+        values[column.missing()] = np.nan
         return values
     return np.asarray(column.values, dtype=np.float64)
 
@@ -124,8 +124,8 @@ def _edges(values: Float) -> Float:
     if len(present) <= FINE:
         return present[:-1].astype(np.float64)
     ranks = np.sort(values)[(np.arange(1, FINE) * len(values)) // FINE]
-    edges = np.unique(ranks)
-    return edges[edges < present[-1]].astype(np.float64)
+    edges: Float = np.unique(ranks).astype(np.float64)
+    return np.asarray(edges[edges < present[-1]])
 
 
 def _coarse(count: Int) -> Int:

@@ -115,25 +115,30 @@ def replace_at(literals: tuple[Literal, ...], position: int, literal: Literal) -
 
 def _best_literal(literal: Literal, column: Column, rows: Int, evidence: Float, ground: Ground) -> Literal | None:
     if isinstance(literal, Levels):
-        return _best_levels(literal, column, rows, evidence)
+        return _best_levels(literal, column, rows, evidence, ground)
     if isinstance(literal, Absent):
         return None
     table = _sorted(column, rows, evidence)
     return None if table is None else _best_span(literal.column, table, ground.prices.cut)
 
 
-def _best_levels(literal: Levels, column: Column, rows: Int, evidence: Float) -> Levels | None:
+def _best_levels(literal: Levels, column: Column, rows: Int, evidence: Float, ground: Ground) -> Levels | None:
     codes = np.asarray(column.values[rows], dtype=np.int64) + 1
-    each = np.bincount(codes, weights=evidence)
+    axis = ground.axis(literal.column)
+    # Only levels with enough rows to have been binned: the rare ones would be picked by chance.
+    known = np.array(sorted(literal.codes), dtype=np.int64) if axis is None else axis.levels.astype(np.int64)
+    known += 1
+    each = np.bincount(codes, weights=evidence, minlength=int(known.max()) + 1)[known]
     order = np.argsort(-each, kind="stable")
     order = order[: int(np.count_nonzero(each > 0.0))]
     if not len(order):
         return None
-    costs = np.array([set_cost(size, literal.of) for size in range(1, len(order) + 1)])
+    of = max(literal.of, len(known))
+    costs = np.array([set_cost(size, of) for size in range(1, len(order) + 1)])
     size = int((np.cumsum(each[order]) - costs).argmax()) + 1
-    if size >= literal.of:
+    if size >= of:
         return None
-    return Levels(column=literal.column, codes=frozenset((order[:size] - 1).tolist()), of=literal.of)
+    return Levels(column=literal.column, codes=frozenset((known[order[:size]] - 1).tolist()), of=literal.of)
 
 
 def _sorted(column: Column, rows: Int, evidence: Float) -> _Sorted | None:

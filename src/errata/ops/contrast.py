@@ -1,4 +1,4 @@
-"""How strongly a set of rows errs more than the rest of its classes: sums per cell, likelihood gain, evidence per row."""
+"""How much more a set of rows errs than the rest of its classes: sums per cell, likelihood gain, evidence per row."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Contrast:
         return np.stack([by_class.sum(axis=0), wrong, self._means @ by_class])
 
     def _expected_in(self, codes: Int, cells: int) -> Float:
-        return np.bincount(codes, weights=self.expected, minlength=cells)
+        return np.asarray(np.bincount(codes, weights=self.expected, minlength=cells), dtype=np.float64)
 
     def _weighted(self, codes: Int, cells: int, loss: Float, expected: Float) -> Float:
         sums = np.zeros((3, cells))
@@ -143,10 +143,12 @@ class Contrast:
         n1, o1, e1 = sums
         if not self.binary:
             shift = odds * self._variance**0.5
-            return (o1 * shift - 0.5 * n1 * shift * shift) / self._variance
+            moved: Float = (o1 * shift - 0.5 * n1 * shift * shift) / self._variance
+            return moved
         rate = np.clip(e1 / np.maximum(n1, 1.0), 1e-4, 1.0 - 1e-4)
         raised = odds * rate / (1.0 - rate + odds * rate)
-        return o1 * np.log(raised / rate) + (n1 - o1) * np.log((1.0 - raised) / (1.0 - rate))
+        result: Float = o1 * np.log(raised / rate) + (n1 - o1) * np.log((1.0 - raised) / (1.0 - rate))
+        return result
 
     def evidence(self, members: Bool | Int, rows: Int) -> Float:
         """(m,) log-likelihood ratio of each row in `rows` (m,): drawn like the members, or like the rest of its class.

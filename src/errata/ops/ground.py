@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from errata.core.columns import Bool, Column, Columns, Float, Int
-from errata.ops.bins import Binned, bin_columns
+from errata.ops.bins import Axis, Binned, bin_columns
 from errata.ops.contrast import Contrast
 from errata.ops.literals import Literal, Prices, holds
 
@@ -80,6 +80,10 @@ class Ground:
         if len(self._cache) > _KEPT:
             self._cache.popitem(last=False)
         return column
+
+    def axis(self, name: str) -> Axis | None:
+        """How a column was binned, None where it is not searched."""
+        return next((axis for axis in self.binned.axes if axis.name == name), None)
 
     def holds(self, literal: Literal) -> Bool:
         """(n,) bool: where one literal is true."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 
 import numpy as np
 
@@ -32,7 +34,7 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class Levels:
-    """The column has one of some levels; -1 among the codes stands for missing. `of` is how many there were to choose."""
+    """The column has one of some levels; code -1 stands for missing. `of` is how many there were to choose from."""
 
     column: str
     codes: frozenset[int]
@@ -72,7 +74,7 @@ class Prices:
 
     def sets(self, of: int, *, gaps: bool) -> Float:
         """(of + 1,) prices of sets of 0 to `of` levels; all levels are free unless some rows are `gaps`."""
-        prices = np.array([self.cut + set_cost(size, of) for size in range(of + 1)])
+        prices = self.cut + _set_costs(of)
         prices[of] = self.cut * gaps
         return prices
 
@@ -91,6 +93,11 @@ class Prices:
         if isinstance(literal, Levels):
             return self.cut + set_cost(len(literal.codes), literal.of)
         return self.cut
+
+
+@lru_cache(maxsize=512)
+def _set_costs(of: int) -> Float:
+    return np.array([set_cost(size, of) for size in range(of + 1)])
 
 
 def set_cost(size: int, of: int) -> float:
@@ -190,7 +197,8 @@ def _literal_of(atom: Compare | OneOf | Missing | Present, column: Column) -> Li
         return Absent(column=name)
     if isinstance(atom, Present):
         return Span(column=name)
-    if not isinstance(atom, Compare) or column.kind not in ("number", "datetime") or isinstance(atom.value, str | bool):
+    comparable = datetime if column.kind == "datetime" else int | float
+    if not isinstance(atom, Compare) or not isinstance(atom.value, comparable):
         return None
     value = _number(atom.value, column)
     if atom.op in (">", ">="):
@@ -201,8 +209,8 @@ def _literal_of(atom: Compare | OneOf | Missing | Present, column: Column) -> Li
 
 
 def _number(value: Value, column: Column) -> float:
-    if column.kind == "datetime":
-        return float(np.datetime64(value).astype(column.values.dtype).astype(np.int64))  # type: ignore[call-overload]
+    if isinstance(value, datetime):
+        return float(np.datetime64(value).astype(column.values.dtype).astype(np.int64))
     assert isinstance(value, int | float)
     return float(value)
 

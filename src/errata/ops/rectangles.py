@@ -13,7 +13,7 @@ from errata.ops.bins import Axis
 from errata.ops.contrast import Contrast
 from errata.ops.literals import Prices
 
-__all__ = ["Box", "best_box", "best_side", "pair_sums"]
+__all__ = ["Box", "best_box", "best_side", "coarse_gain", "pair_sums"]
 
 # Odds ratios (loss: mean excess in standard deviations) for which sets of levels are tried.
 _ODDS = (2.0, 4.0, 9.0)
@@ -103,6 +103,12 @@ def best_box(sums: Float, axes: tuple[Axis, Axis], contrast: Contrast, *, prices
     return search.set_by_set()
 
 
+def coarse_gain(sums: Float, contrast: Contrast) -> float:
+    """The largest gain of an interval of one column by an interval of another, without prices; for ranking only."""
+    rows, columns = _intervals(sums.shape[1]), _intervals(sums.shape[2])
+    return float(contrast.gain(rows.inside @ sums @ columns.inside.T).max())
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Search:
     """The cells of two columns, and how a region of them is valued."""
@@ -121,7 +127,7 @@ class _Search:
 
     def set_costs(self, sets: NDArray[np.bool_], side: int) -> Float:
         prices = self.prices.sets(self.sums.shape[1 + side], gaps=self.axes[side].gaps > 0)
-        return prices[sets.sum(axis=1)]
+        return np.asarray(prices[sets.sum(axis=1)])
 
     def interval_by_interval(self) -> Box:
         rows, columns = _intervals(self.sums.shape[1]), _intervals(self.sums.shape[2])
@@ -148,12 +154,15 @@ class _Search:
         b = self.sums.shape[2]
         turned = np.ascontiguousarray(self.sums.transpose(0, 2, 1))
         seconds = np.concatenate([np.eye(b, dtype=bool), np.ones((1, b), dtype=bool)])
-        for _ in range(2):
-            firsts = np.unique(_level_sets(seconds.astype(np.float64) @ turned, self.contrast), axis=0)
-            halves = firsts.astype(np.float64) @ self.sums
-            seconds = np.unique(_level_sets(halves, self.contrast), axis=0)
-        # Every set of the first with every set of the second: few are left after the alternation.
-        region = halves @ seconds.T.astype(np.float64)
-        value = self.values(region, self.set_costs(firsts, 0)[:, None] + self.set_costs(seconds, 1)[None, :])
-        i, j = np.unravel_index(int(value.argmax()), value.shape)
-        return Box(gain=float(value[i, j]), sides=(firsts[i], seconds[j]))
+        best = Box(gain=-np.inf, sides=(np.ones(self.sums.shape[1], dtype=bool), np.ones(b, dtype=bool)))
+        for odds in _guesses(self.contrast):
+            chosen = seconds
+            for _ in range(2):
+                firsts = self.contrast.cell_evidence(chosen.astype(np.float64) @ turned, odds) > 0.0
+                halves = firsts.astype(np.float64) @ self.sums
+                chosen = self.contrast.cell_evidence(halves, odds) > 0.0
+            value = self.values((halves * chosen).sum(axis=2), self.set_costs(firsts, 0) + self.set_costs(chosen, 1))
+            top = int(value.argmax())
+            if value[top] > best.gain:
+                best = Box(gain=float(value[top]), sides=(firsts[top], chosen[top]))
+        return best

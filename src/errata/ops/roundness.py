@@ -10,16 +10,15 @@ from errata.core.columns import Column
 
 __all__ = ["round_cut", "round_number", "worded"]
 
-_SECOND = 1_000_000
-_STEPS = (86_400 * _SECOND, 3_600 * _SECOND, 60 * _SECOND, _SECOND)
+_PARTS_OF_DAY = (1, 24, 1_440, 86_400)
 
 
 def round_cut(low: float, high: float, near: float, *, column: Column) -> float:
-    """A cut as round as can be, closest to `near` among the equally round: rows up to `low` lie below, from `high` on above.
+    """The roundest cut that has rows up to `low` below it and rows from `high` on above it, close to `near`.
 
-    Written for `x <= cut` and `x > cut`: where `high` itself is the roundest, the cut is the number just under it, which
-    is worded as `x < high` (see `worded`). Dates are cut at midnight where one lies between, else at the full hour,
-    minute or second.
+    For `x <= cut` and `x > cut`: where `high` itself is the roundest, the cut is the number just under it, which is
+    worded as `x < high` (see `worded`). Dates are cut at midnight where one lies between, else at the full hour, minute
+    or second.
     """
     if column.kind == "datetime":
         found = _round_moment(low, high, near, column)
@@ -30,16 +29,17 @@ def round_cut(low: float, high: float, near: float, *, column: Column) -> float:
 
 def worded(cut: float) -> float | None:
     """The number `c` when the cut stands for "below c": it is the neighbour of a number that is written shorter."""
-    above = float(np.nextafter(cut, math.inf))
-    return above + 0.0 if len(repr(above)) + 3 < len(repr(cut)) else None
+    # Adding 0 turns minus zero, which lies above the largest negative number, into zero.
+    above = float(np.nextafter(cut, math.inf)) + 0.0
+    return above if len(repr(above)) + 3 < len(repr(cut)) else None
 
 
 def _round_moment(low: float, high: float, near: float, column: Column) -> float:
-    unit = np.datetime_data(column.values.dtype)[0]
-    per_microsecond = float(np.timedelta64(1, "us") / np.timedelta64(1, unit)) if unit != "generic" else 1.0  # type: ignore[call-overload]
-    for step in _STEPS:
-        size = step * per_microsecond
-        if size >= 1.0 and (found := _multiple(low, high, near, size)) is not None:
+    day = np.array(1, dtype="timedelta64[D]").astype(column.values.dtype.str.replace("M8", "m8")).astype(np.int64)
+    for parts in _PARTS_OF_DAY:
+        step = int(day) / parts
+        # Just under the first moment above: moments are whole units, so no operator needs to change.
+        if step >= 1.0 and (found := _multiple(low, high - 1.0, near, step)) is not None:
             return found
     return max(low, float(math.floor(near)))
 

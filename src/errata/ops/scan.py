@@ -13,11 +13,15 @@ from errata.core.columns import Bool, Float, Int
 from errata.ops.bins import Axis
 from errata.ops.ground import Ground
 from errata.ops.literals import Absent, Levels, Literal, Span
-from errata.ops.rectangles import Box, best_box, best_side, pair_sums
+from errata.ops.rectangles import Box, best_box, best_side, coarse_gain, pair_sums
 
-__all__ = ["PairBoxes", "Start", "extensions", "single_starts"]
+__all__ = ["MOST_PAIRS", "PairBoxes", "Start", "extensions", "single_starts"]
 
 _STALE = 250
+# More pairs than this are ranked on a part of the rows and in few bins first.
+MOST_PAIRS = 2_500
+_SCREEN_ROWS = 20_000
+_SCREEN_BINS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +34,14 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairBoxes:
-    """The best region of each pair of columns; after rows are taken away only those that can still lead are done anew."""
+    """The best region of each pair of columns; when rows are taken away, only leading pairs are done anew."""
 
     boxes: dict[tuple[int, int], Box] = field(default_factory=dict)
 
     def scan(self, ground: Ground, pairs: Iterable[tuple[int, int]] | None = None) -> None:
-        """Find the best region of these pairs of axes (None: of all)."""
+        """Find the best region of these pairs of axes (None: of all, or of the `MOST_PAIRS` that lead a screening)."""
         axes = ground.binned.axes
-        wanted = sorted(combinations(range(len(axes)), 2) if pairs is None else pairs)
+        wanted = sorted(leading_pairs(ground) if pairs is None else pairs)
         coarse: dict[int, NDArray[np.uint8]] = {}
         first_of, first = -1, np.empty(0, dtype=np.int64)
 
@@ -62,6 +66,32 @@ class PairBoxes:
         """The best regions, best first, at most one per pair."""
         leading = sorted(self.boxes, key=lambda pair: -self.boxes[pair].gain)[:most]
         return [_pair_start(self.boxes[pair], pair, ground) for pair in leading]
+
+
+def leading_pairs(ground: Ground) -> list[tuple[int, int]]:
+    """All pairs of columns, or where there are more than `MOST_PAIRS` those that gain most on a part of the rows."""
+    pairs = list(combinations(range(len(ground.binned.axes)), 2))
+    if len(pairs) <= MOST_PAIRS:
+        return pairs
+    step = max(1, len(ground) // _SCREEN_ROWS)
+    rows = np.arange(0, len(ground), step)
+    contrast = ground.contrast.take(rows)
+    codes = _few_bins(ground, rows)
+    cells = _SCREEN_BINS + 1
+    gains = np.empty(len(pairs))
+    for at, (i, j) in enumerate(pairs):
+        sums = contrast.tally(codes[i] * cells + codes[j], cells * cells).reshape(3, cells, cells)
+        gains[at] = coarse_gain(sums[:, :-1, :-1], contrast)
+    return [pairs[at] for at in np.argsort(-gains, kind="stable")[:MOST_PAIRS]]
+
+
+def _few_bins(ground: Ground, rows: Int) -> NDArray[np.int64]:
+    """(d, m) codes of the rows in `_SCREEN_BINS` bins; levels are taken in the order of their own excess."""
+    few = np.empty((len(ground.binned.axes), len(rows)), dtype=np.int64)
+    for at, axis in enumerate(ground.binned.axes):
+        table = np.append(np.arange(axis.bins) * _SCREEN_BINS // axis.bins, _SCREEN_BINS)
+        few[at] = table[ground.binned.codes[at, rows]]
+    return few
 
 
 def single_starts(ground: Ground) -> list[Start]:

@@ -57,9 +57,7 @@ def folded(findings: Sequence[Finding], judged: Mapping[str, Judged], *, alpha: 
     return told
 
 
-def _covering(
-    member: Bool, covered: Bool, better: Sequence[Finding], judged: Mapping[str, Judged]
-) -> str | None:
+def _covering(member: Bool, covered: Bool, better: Sequence[Finding], judged: Mapping[str, Judged]) -> str | None:
     """The id of the better finding that this one is folded under, itself not folded; None where it stands alone."""
     common = np.array([np.count_nonzero(member & judged[other.id].member) for other in better])
     theirs = np.array([np.count_nonzero(judged[other.id].member) for other in better])

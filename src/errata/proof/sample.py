@@ -12,17 +12,15 @@ from numpy.typing import NDArray
 
 from errata.core.evaluation import CONFIRM, EXPLORE, Evaluation
 from errata.core.finding import Family
+from errata.core.folds import FEW_GROUPS
 from errata.stats.clusters import Cells
 from errata.stats.exact import Strata
 from errata.stats.intervals import LossStrata
 
-__all__ = ["WHOLE_GROUPS", "Ground", "Grouping", "Sample", "grounds"]
+__all__ = ["Ground", "Grouping", "Sample", "grounds"]
 
 Bool = NDArray[np.bool_]
 Grouping = Literal["rows", "few groups", "groups"]
-
-WHOLE_GROUPS = 24
-"""From so many groups on they are the unit of the proof; with fewer, tests speak of these groups only."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,6 +33,7 @@ class Sample:
     stratum   (n,) int64, within which the test compares: class, or class x group where groups are few
     cells     rows gathered by group and stratum where groups are the unit, else None
     group     (n,) int32 or None
+    known     some of the groups lie among explore rows too, so that no rule on whole groups can be confirmed
     """
 
     rows: NDArray[np.int64]
@@ -44,6 +43,7 @@ class Sample:
     binary: bool
     cells: Cells | None
     group: NDArray[np.int32] | None
+    known: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -127,34 +127,41 @@ class Ground:
 def grounds(evaluation: Evaluation) -> Mapping[Family, Ground]:
     """The grounds of the families `errors` (within each class) and `class rates` (across classes)."""
     usable = evaluation.counted & (evaluation.stratum >= 0)
-    folds = [np.flatnonzero((evaluation.fold == fold) & usable) for fold in (EXPLORE, CONFIRM)]
-    groups = 0
-    if evaluation.group is not None:
-        groups = len(np.unique(evaluation.group[evaluation.fold >= 0]))
-    grouping: Grouping = "rows" if groups == 0 else "few groups" if groups < WHOLE_GROUPS else "groups"
+    explore, confirm = (np.flatnonzero((evaluation.fold == fold) & usable) for fold in (EXPLORE, CONFIRM))
+    grouping = _grouping(evaluation, explore, confirm)
+    groups = 0 if evaluation.group is None else len(np.unique(evaluation.group[evaluation.fold >= 0]))
     kind = "class" if evaluation.task == "classification" else "fifth of the target"
-    within = kind if grouping == "rows" else f"{kind} x group"
-    across = "none" if grouping == "rows" else "group"
-    named = {"class": "class", "fifth of the target": "fifth of the target"}[kind]
-    comparable = f"the rest of the same {named}" + (" and group" if grouping == "few groups" else "")
+
+    def ground(within: bool, strata: str, baseline: str) -> Ground:
+        return Ground(
+            explore=_sample(evaluation, explore, within=within, grouping=grouping),
+            confirm=_sample(evaluation, confirm, within=within, grouping=grouping, earlier=explore),
+            strata=strata, baseline=baseline, grouping=grouping, groups=groups,
+        )  # fmt: skip
+
+    comparable = f"the rest of the same {kind}" + (" and group" if grouping == "few groups" else "")
     others = "the other classes" if kind == "class" else "other values of the target"
     return {
-        "errors": _ground(evaluation, folds, within=True, strata=within, baseline=comparable, grouping=grouping,
-                          groups=groups),
-        "class rates": _ground(evaluation, folds, within=False, strata=across, baseline=others, grouping=grouping,
-                               groups=groups),
-    }  # fmt: skip
+        "errors": ground(True, kind if grouping == "rows" else f"{kind} x group", comparable),
+        "class rates": ground(False, "none" if grouping == "rows" else "group", others),
+    }
 
 
-def _ground(
-    evaluation: Evaluation, folds: list[NDArray[np.int64]], *, within: bool, strata: str, baseline: str,
-    grouping: Grouping, groups: int,
-) -> Ground:  # fmt: skip
-    explore, confirm = (_sample(evaluation, rows, within=within, grouping=grouping) for rows in folds)
-    return Ground(explore=explore, confirm=confirm, strata=strata, baseline=baseline, grouping=grouping, groups=groups)
+def _grouping(evaluation: Evaluation, explore: NDArray[np.int64], confirm: NDArray[np.int64]) -> Grouping:
+    group = evaluation.group
+    if group is None:
+        return "rows"
+    if len(np.unique(group[evaluation.fold >= 0])) >= FEW_GROUPS:
+        return "groups"
+    # A metric that leaves rows out may leave groups out; they were dealt whole all the same.
+    whole = len(np.intersect1d(group[explore], group[confirm])) == 0
+    return "groups" if whole and len(np.unique(group)) >= FEW_GROUPS else "few groups"
 
 
-def _sample(evaluation: Evaluation, rows: NDArray[np.int64], *, within: bool, grouping: Grouping) -> Sample:
+def _sample(
+    evaluation: Evaluation, rows: NDArray[np.int64], *, within: bool, grouping: Grouping,
+    earlier: NDArray[np.int64] | None = None,
+) -> Sample:  # fmt: skip
     loss = np.asarray(evaluation.loss[rows], dtype=np.float64)
     classes = evaluation.stratum[rows].astype(np.int64) if within else np.zeros(len(rows), dtype=np.int64)
     group = None if evaluation.group is None else np.asarray(evaluation.group[rows], dtype=np.int32)
@@ -164,6 +171,10 @@ def _sample(evaluation: Evaluation, rows: NDArray[np.int64], *, within: bool, gr
         stratum = classes * (int(dense.max(initial=0)) + 1) + dense
     elif group is not None and grouping == "groups":
         cells = Cells.of(loss, group=group, stratum=classes)
+    known = False
+    if evaluation.group is not None and earlier is not None:
+        known = len(np.intersect1d(evaluation.group[earlier], evaluation.group[rows])) > 0
     return Sample(
-        rows=rows, loss=loss, classes=classes, stratum=stratum, binary=evaluation.binary_loss, cells=cells, group=group
-    )
+        rows=rows, loss=loss, classes=classes, stratum=stratum, binary=evaluation.binary_loss, cells=cells,
+        group=group, known=known,
+    )  # fmt: skip

@@ -15,7 +15,7 @@ from errata.describe.wording import capitalised
 from errata.report.commands import commands, repeat
 from errata.report.findings import clipped, lean_view, remaining_of, strata_of
 from errata.report.rows import value_text
-from errata.report.runs import OPEN, facts_of
+from errata.report.runs import OPEN, facts_of, leading_findings
 
 __all__ = ["report_markdown"]
 
@@ -52,7 +52,7 @@ def _run(diagnosis: Diagnosis, level: int) -> str:
     run, mark = diagnosis.run, "#" * level
     noun = "images" if run.data.get("modality") == "image" else "rows"
     confirmed = list(diagnosis.confirmed)
-    leading = [finding for finding in confirmed if finding.folded_under is None] or confirmed
+    leading = leading_findings(diagnosis)
     name = escaped(str(run.data.get("name")))
     parts = [f"{mark} {escaped(verdict(diagnosis))}", f"{name}. {escaped(looked(diagnosis))}"]
     for place, finding in enumerate(leading[:OPEN], start=1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from errata.report.examples import Album, Side, side_of
 from errata.report.figures import Bars, bars, bars_scale
 from errata.report.findings import clipped
 from errata.report.page import environment
+from errata.report.runs import Fact, leading_findings
 
 __all__ = ["diagnosis_html", "evaluation_html", "finding_html"]
 
@@ -37,6 +39,19 @@ class Line:
     side: Side
 
 
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Everything that the notebook's template reads."""
+
+    verdict: str
+    looked: str = ""
+    lines: Sequence[Line] = ()
+    left: int = 0
+    facts: Sequence[Fact] = ()
+    pictures: bool = False
+    rate: bool = True
+
+
 def _line(finding: Finding, *, title: str, effect: str, drawn: Bars | None, side: Side) -> Line:
     share = "" if finding.share_of_errors is None else percent(finding.share_of_errors)
     return Line(title=title, effect=effect, bars=drawn, share=share, id=finding.id, side=side)
@@ -45,7 +60,7 @@ def _line(finding: Finding, *, title: str, effect: str, drawn: Bars | None, side
 def diagnosis_html(diagnosis: Diagnosis) -> str:
     """A compact table of the confirmed findings with bars and thumbnails; what could hide where there are none."""
     confirmed = list(diagnosis.confirmed)
-    leading = [finding for finding in confirmed if finding.folded_under is None] or confirmed
+    leading = leading_findings(diagnosis)
     album = Album(prefix="", evaluation=diagnosis.evaluation, most_rows=0, picture_bytes=_PICTURE_BYTES)
     scale = bars_scale(confirmed)
     shown = leading[:MOST]
@@ -61,11 +76,15 @@ def diagnosis_html(diagnosis: Diagnosis) -> str:
         )
         for finding in shown
     ]
-    return _render(
-        verdict=verdict(diagnosis), looked=looked(diagnosis), lines=lines, left=len(confirmed) - len(shown), facts=(),
+    page = Page(
+        verdict=verdict(diagnosis),
+        looked=looked(diagnosis),
+        lines=lines,
+        left=len(confirmed) - len(shown),
         pictures=any(line.side.examples and line.side.examples[0].picture for line in lines),
         rate=is_rate(diagnosis.run.metric),
-    )  # fmt: skip
+    )
+    return _render(page)
 
 
 def finding_html(finding: Finding) -> str:
@@ -77,10 +96,8 @@ def finding_html(finding: Finding) -> str:
         drawn=bars(finding, bars_scale([finding])),
         side=_NO_ROWS,
     )
-    return _render(
-        verdict="", looked=f"{finding.status}: {finding.rule.text}", lines=[line], left=0, facts=(), pictures=False,
-        rate=is_rate(finding.metric.name),
-    )  # fmt: skip
+    said = f"{finding.status}: {finding.rule.text}"
+    return _render(Page(verdict="", looked=said, lines=[line], rate=is_rate(finding.metric.name)))
 
 
 def evaluation_html(evaluation: Evaluation) -> str:
@@ -90,16 +107,17 @@ def evaluation_html(evaluation: Evaluation) -> str:
     mean = float(loss[fold >= 0].mean()) if (fold >= 0).any() else None
     rate = "not known" if mean is None else percent(mean) if evaluation.binary_loss else number(mean)
     facts = [
-        ("rows", f"{count(len(evaluation))} ({sizes})"),
-        (evaluation.metric, rate),
-        ("predictions", evaluation.predictions),
-        ("classes", clipped(", ".join(str(one) for one in evaluation.classes), 120)),
-        ("columns", f"{count(len(evaluation.features))} to search in, {count(len(evaluation.set_aside))} set aside"),
+        Fact(name="rows", text=f"{count(len(evaluation))} ({sizes})"),
+        Fact(name=evaluation.metric, text=rate),
+        Fact(name="predictions", text=evaluation.predictions),
+        Fact(name="classes", text=clipped(", ".join(str(one) for one in evaluation.classes), 120)),
+        Fact(
+            name="columns",
+            text=f"{count(len(evaluation.features))} to search in, {count(len(evaluation.set_aside))} set aside",
+        ),
     ]
-    return _render(
-        verdict=f"Evaluation of {clipped(evaluation.dataset.name, 80)}", looked="", lines=[], left=0, pictures=False,
-        facts=[(name, text) for name, text in facts if text], rate=evaluation.binary_loss,
-    )  # fmt: skip
+    name = clipped(evaluation.dataset.name, 80)
+    return _render(Page(verdict=f"Evaluation of {name}", facts=[fact for fact in facts if fact.text]))
 
 
 def _wrong(finding: Finding) -> tuple[str, ...]:
@@ -114,5 +132,5 @@ def _side(finding: Finding, album: Album) -> Side:
     return side_of(_wrong(finding), finding, None, album, most=THUMBNAILS)
 
 
-def _render(**values: object) -> str:
-    return str(environment().get_template("notebook.html.j2").render(**values))
+def _render(page: Page) -> str:
+    return str(environment().get_template("notebook.html.j2").render(page=page))

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ def write_report(diagnoses: Sequence[Diagnosis], path: Path) -> Path:
         making.write_text(text, encoding="utf-8", errors="replace")
         making.replace(path)
     except OSError as error:
-        making.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder itself may be what is wrong
+            making.unlink()
         raise CannotRunError(f"The report `{path}` could not be written: {error.strerror or error}.") from error
     return path
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from errata.core.diagnosis import Diagnosis, MethodRecord, RunRecord
-from errata.core.evidence import TreePath
+from errata.core.evidence import Examples, TreePath
 from errata.core.finding import Finding
 from errata.describe.numbers import count, counted, is_rate, listed, number, percent
 from errata.describe.sentences import looked, verdict
@@ -18,7 +18,7 @@ from errata.report.examples import Album, Example, Picture
 from errata.report.figures import Curve, Icicle, bars_scale, curve, icicle
 from errata.report.findings import FindingView, Lean, finding_view, lean_view
 
-__all__ = ["OPEN", "Detail", "Fact", "MethodLine", "RunView", "facts_of", "run_view"]
+__all__ = ["OPEN", "Detail", "Fact", "MethodLine", "RunView", "facts_of", "leading_findings", "run_view"]
 
 OPEN = 10
 NEAR_MISSES = 5
@@ -110,40 +110,33 @@ class RunView:
     regression: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Views:
+    """The proposals of a run, by how much of each is shown."""
+
+    shown: tuple[FindingView, ...]
+    folded: tuple[FindingView, ...]
+    lean: tuple[Lean, ...]
+    left: int
+    near_misses: tuple[Lean, ...]
+
+
 def run_view(diagnosis: Diagnosis, *, prefix: str, detail: Detail) -> RunView:
     """One run with as much detail as the page has room for."""
     run, noun = diagnosis.run, "images" if diagnosis.run.data.get("modality") == "image" else "rows"
     album = Album(prefix=prefix, evaluation=diagnosis.evaluation, most_rows=detail.rows, picture_bytes=detail.pictures)
-    confirmed = list(diagnosis.confirmed)
-    leading = [finding for finding in confirmed if finding.folded_under is None] or confirmed
-    full = leading + [finding for finding in confirmed if finding not in leading]
-    shown, folded = leading[:OPEN], [finding for finding in full if finding not in leading[:OPEN]]
-    scale = bars_scale(confirmed)
-    album.know(_ids(shown, detail.examples))
-    views = [
-        finding_view(finding, diagnosis, album, place=place, scale=scale, most=detail.examples, pictures=detail.drawn)
-        for place, finding in enumerate(shown, start=1)
-    ]
-    folded_views = [
-        finding_view(finding, diagnosis, album, place=place, scale=scale, most=0, pictures=False)
-        for place, finding in enumerate(folded[: detail.lean], start=len(shown) + 1)
-    ]
-    others = [finding for finding in diagnosis.findings if not finding.confirmed]
-    near = [finding for finding in others if finding.status in ("rejected", "seen") and finding.p_value is not None]
-    near.sort(key=lambda finding: finding.p_value or 0.0)
-    near = near or [finding for finding in others if finding.status == "untestable"]
+    views = _views(diagnosis, album, detail)
+    leading = leading_findings(diagnosis)[:OPEN]
     trees = [item for item in diagnosis.evidence if isinstance(item, TreePath)]
-    tree = icicle(trees[0], metric=run.metric, wording=Wording(diagnosis.evaluation)) if trees else None
     aside = [Aside(column=str(item["column"]), why=str(item["why"])) for item in run.data.get("set_aside") or ()]
     return RunView(
-        prefix=prefix, name=str(run.data.get("name") or "data"), title=_run_title(diagnosis), model=_model(run), created=_date(run.created),
-        verdict=verdict(diagnosis), looked=looked(diagnosis), untested=not run.tested, noun=noun, found=bool(confirmed),
-        worst=tuple(views[:3]), shown=tuple(views), folded=tuple(folded_views),
-        lean=tuple(lean_view(finding, diagnosis, prefix=prefix) for finding in others[: detail.lean]),
-        lean_left=max(0, len(others) - detail.lean) + max(0, len(folded) - detail.lean),
-        near_misses=tuple(lean_view(finding, diagnosis, prefix=prefix) for finding in near[:NEAR_MISSES]),
-        curve=curve(run.detectable, shown, metric=run.metric, confirm=run.rows.get("confirm", 0), noun=noun),
-        tree=tree, figures=_figures(diagnosis, noun), facts=facts_of(diagnosis, noun),
+        prefix=prefix, name=str(run.data.get("name") or "data"), title=_run_title(diagnosis), model=_model(run),
+        created=_date(run.created), verdict=verdict(diagnosis), looked=looked(diagnosis), untested=not run.tested,
+        noun=noun, found=bool(leading), worst=views.shown[:3], shown=views.shown, folded=views.folded,
+        lean=views.lean, lean_left=views.left, near_misses=views.near_misses,
+        curve=curve(run.detectable, leading, metric=run.metric, confirm=run.rows.get("confirm", 0), noun=noun),
+        tree=icicle(trees[0], metric=run.metric, wording=Wording(diagnosis.evaluation)) if trees else None,
+        figures=_figures(diagnosis, noun), facts=facts_of(diagnosis, noun),
         methods=tuple(_method_line(item) for item in run.methods),
         timings=tuple(Fact(name=name, text=_seconds(value)) for name, value in run.timings.items()),
         aside=tuple(aside[:MOST_ASIDE]), aside_left=max(0, len(aside) - MOST_ASIDE), caveats=run.caveats,
@@ -153,9 +146,40 @@ def run_view(diagnosis: Diagnosis, *, prefix: str, detail: Detail) -> RunView:
     )  # fmt: skip
 
 
-def _ids(findings: Sequence[Finding], most: int) -> list[str]:
-    from errata.core.evidence import Examples
+def leading_findings(diagnosis: Diagnosis) -> list[Finding]:
+    """The confirmed findings that are not folded under a better one, best first."""
+    confirmed = list(diagnosis.confirmed)
+    return [finding for finding in confirmed if finding.folded_under is None] or confirmed
 
+
+def _views(diagnosis: Diagnosis, album: Album, detail: Detail) -> _Views:
+    confirmed = list(diagnosis.confirmed)
+    shown = leading_findings(diagnosis)[:OPEN]
+    folded = [finding for finding in confirmed if finding not in shown]
+    scale = bars_scale(confirmed)
+    album.know(_ids(shown, detail.examples))
+    full = [
+        finding_view(finding, diagnosis, album, place=place, scale=scale, most=detail.examples, pictures=detail.drawn)
+        for place, finding in enumerate(shown, start=1)
+    ]
+    closed = [
+        finding_view(finding, diagnosis, album, place=place, scale=scale, most=0, pictures=False)
+        for place, finding in enumerate(folded[: detail.lean], start=len(shown) + 1)
+    ]
+    others = [finding for finding in diagnosis.findings if not finding.confirmed]
+    near = [finding for finding in others if finding.status in ("rejected", "seen") and finding.p_value is not None]
+    near.sort(key=lambda finding: finding.p_value or 0.0)
+    near = near or [finding for finding in others if finding.status == "untestable"]
+    return _Views(
+        shown=tuple(full),
+        folded=tuple(closed),
+        lean=tuple(lean_view(finding, diagnosis, prefix=album.prefix) for finding in others[: detail.lean]),
+        left=max(0, len(others) - detail.lean) + max(0, len(folded) - detail.lean),
+        near_misses=tuple(lean_view(finding, diagnosis, prefix=album.prefix) for finding in near[:NEAR_MISSES]),
+    )
+
+
+def _ids(findings: Sequence[Finding], most: int) -> list[str]:
     ids: list[str] = []
     for finding in findings:
         ids += finding.examples[:most]

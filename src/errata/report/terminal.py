@@ -11,6 +11,7 @@ from errata.describe.sentences import looked, numbers, title, verdict
 from errata.describe.wording import capitalised
 from errata.report.commands import folder_of
 from errata.report.findings import clipped
+from errata.report.runs import leading_findings
 
 __all__ = ["plain_summary", "summary"]
 
@@ -29,7 +30,7 @@ def summary(diagnosis: Diagnosis, *, width: int | None = None) -> Any:
 
     columns = Console().width if width is None else width
     parts: list[Any] = [Text(verdict(diagnosis), style="bold"), Text(looked(diagnosis), style="dim")]
-    leading = _leading(diagnosis)
+    leading = leading_findings(diagnosis)
     if leading:
         parts.append(Text())
         shown = leading[:MOST]
@@ -57,11 +58,6 @@ def plain_summary(diagnosis: Diagnosis, *, width: int = 80) -> str:
     console = Console(file=stream, width=width, no_color=True, force_terminal=False, legacy_windows=False, emoji=False)
     console.print(summary(diagnosis, width=width), markup=False, highlight=False)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
-
-
-def _leading(diagnosis: Diagnosis) -> list[Finding]:
-    confirmed = list(diagnosis.confirmed)
-    return [finding for finding in confirmed if finding.folded_under is None] or confirmed
 
 
 def _table(findings: list[Finding], diagnosis: Diagnosis) -> Any:

@@ -33,7 +33,7 @@ def data_uri(image: NDArray[np.uint8], *, side: int = SIDE) -> str:
         picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
     data = _png(picture)
     if len(data) > _PALETTE_ABOVE:
-        data = _png(picture.convert("RGB").quantize(64))
+        data = _png(picture.convert("RGB").quantize(64, method=Image.Quantize.FASTOCTREE))
     return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
 
 

@@ -57,6 +57,7 @@ def permutation_test(values: Floats, member: Bools, stratum: Ints, *, seed: int)
         noise += math.sqrt(float(part.member.sum()) * float(part.values @ part.values))
         sums += _shifted_sums(part, rng, block=block, position=position, shape=sums.shape)
     drawn = sums.ravel()[: DRAWS + 1]
+    assert abs(drawn[place] - observed) <= 1e-9 * (abs(observed) + noise), "the observed sum is not where it was put"
     drawn[place] = -math.inf
     # Fourier sums round relative to the whole stratum, so the tie tolerance has a part that does not vanish with T.
     return _share_at_least(observed, drawn, noise=1e-12 * noise)

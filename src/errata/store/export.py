@@ -10,7 +10,7 @@ from typing import Any, Literal
 from errata.core.diagnosis import Diagnosis
 from errata.core.errors import UsageError, nearest
 from errata.core.finding import Finding
-from errata.describe.numbers import percent
+from errata.describe.numbers import counted, percent
 from errata.report.markdown import report_markdown
 from errata.store.directory import load
 
@@ -49,13 +49,13 @@ def _head(run: Diagnosis) -> str:
     folder = "None" if run.folder is None else repr(str(run.folder))
     where = "" if run.folder is None else f" in {_quotable(run.folder.name)}"
     found = len(run.confirmed)
-    return f'''"""{found} errors that Errata confirmed, as tests: each fails when fresh rows confirm its error again.
+    return f'''"""{counted(found, "error")} that Errata confirmed, as tests that fail when fresh rows confirm it again.
 
 Fresh rows are rows that the run never read. Say where they lie, in a variable or in the constants below:
 
-    FRESH_DATA=next_month.csv pytest {{this file}}
-    FRESH_DATA=next_month.csv FRESH_MODEL=repaired.onnx pytest {{this file}}
-    FRESH_DATA=next_month.csv FRESH_PREDICTION=yhat_v2 pytest {{this file}}
+    FRESH_DATA=next_month.csv pytest THIS_FILE
+    FRESH_DATA=next_month.csv FRESH_MODEL=repaired.onnx pytest THIS_FILE
+    FRESH_DATA=next_month.csv FRESH_PREDICTION=yhat_v2 pytest THIS_FILE
 
 The test is the one of the run: one-sided and exact, members of the rule against other rows of the same class, on all
 fresh rows. The level is ALPHA over the number of tests here, so that the whole file raises a false alarm in at most

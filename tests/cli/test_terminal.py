@@ -1,0 +1,65 @@
+"""Progress is shown to people, late, and nowhere else."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from errata.cli import terminal
+from errata.cli.terminal import Progress, Speaker
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def screen(monkeypatch) -> Screen:
+    shown = Screen()
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(terminal, "PATIENCE", 0.0)
+    return shown
+
+
+def test_a_bar_shows_what_is_done_in_a_terminal(screen):
+    with Progress() as progress:
+        progress(0.5, "predicting")
+    assert "50 %" in screen.getvalue()
+    assert "predicting" in screen.getvalue()
+
+
+def test_no_bar_for_what_is_quick(screen, monkeypatch):
+    monkeypatch.setattr(terminal, "PATIENCE", 60.0)
+    with Progress() as progress:
+        progress(0.5, "predicting")
+    assert screen.getvalue() == ""
+
+
+def test_no_bar_when_quiet_or_in_a_pipe(screen, monkeypatch):
+    with Progress(quiet=True) as progress:
+        progress(0.5, "predicting")
+    assert screen.getvalue() == ""
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", pipe)
+    with Progress() as progress:
+        progress(0.5, "predicting")
+    assert pipe.getvalue() == ""
+
+
+def test_words_of_the_data_are_no_markup(screen):
+    with Progress() as progress:
+        progress(0.1, "[red]predicting[/red]")
+    assert "[red]predicting" in screen.getvalue()
+
+
+def test_a_quiet_speaker_says_nothing(capsys):
+    Speaker(quiet=True).say("something")
+    assert capsys.readouterr().out == ""
+    Speaker().say("something")
+    assert capsys.readouterr().out == "something\n"

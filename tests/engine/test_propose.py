@@ -1,0 +1,77 @@
+"""Methods run one after another; what one of them does wrong is a record, not the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from errata.core.evaluation import EXPLORE, Evaluation
+from errata.core.method import Job, method
+from errata.core.rules import Where
+from errata.core.slices import Slice
+from errata.engine.propose import propose
+from errata.testing import planted
+
+
+@method()
+@dataclass(frozen=True, kw_only=True)
+class Young:
+    """Always the same slice."""
+
+    age: int = 30
+
+    def run(self, evaluation: Evaluation, job: Job) -> Sequence[Slice]:
+        assert (evaluation.of(evaluation.fold) == EXPLORE).all(), "a method reads explore rows only"
+        return [Slice(rule=Where.parse(f"age < {self.age}"))]
+
+
+@method()
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """Always fails."""
+
+    def run(self, evaluation: Evaluation, job: Job) -> Sequence[Slice]:
+        raise ZeroDivisionError("by nothing")
+
+
+@method(needs={"gradients"})
+@dataclass(frozen=True, kw_only=True)
+class Demanding:
+    """Needs what a black box has not."""
+
+    def run(self, evaluation: Evaluation, job: Job) -> Sequence[Slice]:
+        return []
+
+
+def job() -> Job:
+    return Job(rng=np.random.default_rng(0))
+
+
+def test_a_method_that_fails_or_cannot_run_is_a_record_and_the_others_go_on() -> None:
+    evaluation = planted("literal", n=1_000, seed=0).evaluation()
+    made = propose([Broken(), Demanding(), Young(age=40)], evaluation, job())
+    assert [record.status for record in made.records] == ["failed", "skipped", "done"]
+    assert "ZeroDivisionError: by nothing" in made.records[0].message
+    assert "needs gradients" in made.records[1].message
+    assert made.records[2].options == {"age": 40}
+    assert [one.rule.text for one in made.slices] == ["age < 40"]
+
+
+def test_a_rule_proposed_twice_is_one_slice_of_its_proposers() -> None:
+    evaluation = planted("literal", n=1_000, seed=0).evaluation()
+    made = propose([Young(), Young()], evaluation, job())
+    assert len(made.slices) == 1
+    assert len(made.slices[0].proposed_by) == 1
+    assert [record.proposed for record in made.records] == [1, 1]
+
+
+def test_without_errors_nothing_is_asked() -> None:
+    evaluation = planted("literal", n=1_000, seed=0).evaluation()
+    from dataclasses import replace
+
+    perfect = replace(evaluation, loss=np.zeros_like(evaluation.loss))
+    made = propose([Young()], perfect, job())
+    assert made.records[0].status == "skipped"
+    assert "no errors" in made.records[0].message
