@@ -1,6 +1,6 @@
 """How often a diagnosis reports something where there is nothing, beside what the same build finds where there is.
 
-    python benchmarks/null_worlds.py                        the table, 400 runs of each kind, about ten minutes
+    python benchmarks/null_worlds.py                        the table, 400 runs of each kind, about half an hour
     python benchmarks/null_worlds.py --runs 40 --out -      a look
 
 Null worlds: `errata.testing.null`, 2,000 rows, every other run with 13 columns instead of 6; and the digits of the

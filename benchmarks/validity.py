@@ -122,7 +122,7 @@ class Judgement:
     tested: int
 
 
-def judge(world: World, through: Through) -> Judgement:
+def judge(world: World, through: Through, methods: Sequence[str] | None) -> Judgement:
     """A world through `confirm` alone, or through a whole diagnosis with a ledger of its own."""
     if through == "confirm":
         from errata.confirm import confirm
@@ -136,8 +136,9 @@ def judge(world: World, through: Through) -> Judgement:
 
     with tempfile.TemporaryDirectory() as state:
         diagnosis = diagnose(
-            world.to_frame(), label=world.label, prediction=world.prediction, group=world.group, state=state
-        )
+            world.to_frame(), label=world.label, prediction=world.prediction, group=world.group, methods=methods,
+            state=state,
+        )  # fmt: skip
     assert diagnosis.evaluation is not None
     return Judgement(
         evaluation=diagnosis.evaluation, findings=diagnosis.findings, members=dict(diagnosis.members),
@@ -145,11 +146,11 @@ def judge(world: World, through: Through) -> Judgement:
     )  # fmt: skip
 
 
-def one_run(kind: str, seed: int, *, through: Through, rows: int) -> Run:
+def one_run(kind: str, seed: int, *, through: Through, rows: int, methods: Sequence[str] | None) -> Run:
     """Draw one world and count what is false, covered and recalled."""
     world = null(kind, n=rows, seed=seed) if kind in NULLS else planted(kind, n=rows, seed=seed)  # type: ignore[arg-type]
     start = time.perf_counter()
-    judged = judge(world, through)
+    judged = judge(world, through, methods)
     seconds = time.perf_counter() - start
     confirmed = [finding for finding in judged.findings if finding.confirmed and finding.family == "errors"]
     rate = np.full(len(world), world.outside)
@@ -188,9 +189,11 @@ def _overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 
-def collect(kind: str, *, through: Through, runs: int, rows: int, jobs: int) -> Row:
+def collect(
+    kind: str, *, through: Through, runs: int, rows: int, jobs: int, methods: Sequence[str] | None
+) -> Row:  # fmt: skip
     """All runs of one kind, on `jobs` processes."""
-    work = partial(one_run, kind, through=through, rows=rows)
+    work = partial(one_run, kind, through=through, rows=rows, methods=methods)
     if jobs == 1:
         found = [work(seed) for seed in range(runs)]
     else:
@@ -254,6 +257,7 @@ def main() -> None:
     parser.add_argument("--planted-runs", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", nargs="*", help="worlds to run; all when not given")
+    parser.add_argument("--methods", nargs="*", help="methods of `diagnose`; its own choice when not given")
     asked = parser.parse_args()
     worlds = []
     for kind in (*NULLS, *PLANTED):
@@ -262,7 +266,7 @@ def main() -> None:
         is_null = kind in NULLS
         row = collect(
             kind, through=asked.through, runs=asked.runs if is_null else asked.planted_runs,
-            rows=asked.rows if is_null else asked.planted_rows, jobs=asked.jobs,
+            rows=asked.rows if is_null else asked.planted_rows, jobs=asked.jobs, methods=asked.methods,
         )  # fmt: skip
         worlds.append(asdict(row))
         print(f"{kind}: false {row.false_runs}/{row.runs}, recalled {row.recalled}/{row.regions}, {row.seconds:.2f} s")
@@ -275,7 +279,9 @@ def main() -> None:
     from errata import __version__
 
     made = f"Errata {__version__}, Python {platform.python_version()}, numpy {np.__version__}, "
-    made += f"{datetime.now(UTC).date().isoformat()}."
+    made += f"{datetime.now(UTC).date().isoformat()}; methods: "
+    made += "conditions" if asked.through == "confirm" else ", ".join(asked.methods or ["all that discover"])
+    made += "."
     results[asked.through] = {"made": made, "worlds": ordered}
     store.write_text(json.dumps(results, indent=1) + "\n")
     (RESULTS / "validity.md").write_text(page(results))

@@ -27,6 +27,7 @@ from errata.proof.judged import Judged, finding_of, judge
 from errata.proof.sample import Ground, grounds
 from errata.proof.settle import LEAST_GROUPS, LEAST_ROWS, gather
 from errata.stats.multiplicity import benjamini_hochberg
+from errata.store.call import call_of, origin_of_fresh_rows
 from errata.store.directory import load
 from errata.store.ledger import Look, look_at
 
@@ -168,7 +169,8 @@ def check(
     fresh = fresh_rows(
         data, model=given, run=diagnosis, label=label or was.label, prediction=prediction or was.prediction,
         scores=scores or was.scores or None, id=was.id, group=was.group, time=was.time, task=before.task,
-        metric=before.metric, positive=before.positive, device=device, allow_pickle=allow_pickle, progress=progress,
+        metric=before.metric, positive=before.positive, trained_on=origin_of_fresh_rows(diagnosis.run), device=device,
+        allow_pickle=allow_pickle, progress=progress,
     )  # fmt: skip
     chosen = [Asked.of(finding) for finding in diagnosis.findings if finding.status in ("confirmed", "seen")]
     least = float(diagnosis.run.settings.get("min_difference") or 0.0)
@@ -196,6 +198,7 @@ def fresh_rows(
     task: Task | None = None,
     metric: Metric | None = None,
     positive: Level | None = None,
+    trained_on: str | None = None,
     device: str | None = None,
     allow_pickle: bool = False,
     progress: Progress | None = None,
@@ -219,7 +222,9 @@ def fresh_rows(
     )  # fmt: skip
     connected = None if model is None else open_model(model, allow_pickle=allow_pickle, device=device)
     dataset = open_dataset(data, roles=roles)
-    evaluated = evaluate(dataset, model=connected, task=task, metric=metric, positive=positive, progress=progress)
+    evaluated = evaluate(
+        dataset, model=connected, task=task, metric=metric, positive=positive, trained_on=trained_on, progress=progress
+    )
     return _fresh(evaluated, run)
 
 
@@ -250,9 +255,9 @@ def _rows_of(diagnosis: Diagnosis) -> Evaluation:
 
 def _model(diagnosis: Diagnosis) -> Any:
     """The run's model where it is known where that lay, None where the data held the predictions."""
-    call = diagnosis.run.settings.get("call") or {}
-    if call.get("model"):
-        return call["model"]
+    lay = call_of(diagnosis.run).get("model")
+    if lay is not None:
+        return lay
     if diagnosis.run.model is not None:
         name = diagnosis.run.model.get("name")
         raise UsageError(

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import errata
-
 from errata.store.directory import is_run, load
 
 
@@ -35,7 +34,7 @@ def test_a_table_of_predictions_becomes_a_run_with_a_report(diagnose, defects):
 
 
 def test_the_run_knows_the_command_that_repeats_it(diagnose, errata):
-    diagnose("--alpha", "0.1", "--shares", "40/60/0", "--ignore", '"a,b",plan', "--set", "error_tree.depth=3")
+    diagnose("--alpha", "0.1", "--shares", "40/60/0", "--ignore", "plan,city", "--set", "error_tree.depth=3")
     run = json.loads((only_run() / "run.json").read_text())
     assert run["alpha"] == 0.1
     assert run["settings"]["call"]["data"] == "first.csv"
@@ -155,7 +154,8 @@ def test_flags_arrive_as_the_library_s_words(instead, diagnose):
     diagnose(
         "--scores", "p_", "--id", "a", "--group", "b", "--time", "c", "--split", "d", "--ignore", "e,f",
         "--ignore", "g", "--use", "h", "--task", "classification", "--metric", "loss", "--positive", "yes",
-        "--set", "error_tree.depth=3", "--trained-on", "other", "--seed", "1", "--split-seed", "2", "--alpha", ".1", "--shares", "40/40/20",
+        "--set", "error_tree.depth=3",
+        "--trained-on", "other", "--seed", "1", "--split-seed", "2", "--alpha", ".1", "--shares", "40/40/20",
         "--min-support", "9", "--min-difference", ".2", "--max-proposals", "7", "--budget", "2m", "--device", "cpu",
         "--allow-pickle", "--model", "m:f",
     )  # fmt: skip

@@ -18,8 +18,8 @@ class Screen(io.StringIO):
         return True
 
 
-@pytest.fixture
-def screen(monkeypatch) -> Screen:
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """A terminal in the place of stderr; called in the test itself, because pytest puts its own there before each."""
     shown = Screen()
     monkeypatch.setattr(sys, "stderr", shown)
     monkeypatch.setenv("TERM", "xterm")
@@ -27,24 +27,27 @@ def screen(monkeypatch) -> Screen:
     return shown
 
 
-def test_a_bar_shows_what_is_done_in_a_terminal(screen):
+def test_a_bar_shows_what_is_done_in_a_terminal(monkeypatch):
+    shown = screen(monkeypatch)
     with Progress() as progress:
         progress(0.5, "predicting")
-    assert "50 %" in screen.getvalue()
-    assert "predicting" in screen.getvalue()
+    assert "50 %" in shown.getvalue()
+    assert "predicting" in shown.getvalue()
 
 
-def test_no_bar_for_what_is_quick(screen, monkeypatch):
+def test_no_bar_for_what_is_quick(monkeypatch):
+    shown = screen(monkeypatch)
     monkeypatch.setattr(terminal, "PATIENCE", 60.0)
     with Progress() as progress:
         progress(0.5, "predicting")
-    assert screen.getvalue() == ""
+    assert shown.getvalue() == ""
 
 
-def test_no_bar_when_quiet_or_in_a_pipe(screen, monkeypatch):
+def test_no_bar_when_quiet_or_in_a_pipe(monkeypatch):
+    shown = screen(monkeypatch)
     with Progress(quiet=True) as progress:
         progress(0.5, "predicting")
-    assert screen.getvalue() == ""
+    assert shown.getvalue() == ""
     pipe = io.StringIO()
     monkeypatch.setattr(sys, "stderr", pipe)
     with Progress() as progress:
@@ -52,10 +55,11 @@ def test_no_bar_when_quiet_or_in_a_pipe(screen, monkeypatch):
     assert pipe.getvalue() == ""
 
 
-def test_words_of_the_data_are_no_markup(screen):
+def test_words_of_the_data_are_no_markup(monkeypatch):
+    shown = screen(monkeypatch)
     with Progress() as progress:
         progress(0.1, "[red]predicting[/red]")
-    assert "[red]predicting" in screen.getvalue()
+    assert "[red]predicting" in shown.getvalue()
 
 
 def test_a_quiet_speaker_says_nothing(capsys):

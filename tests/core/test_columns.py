@@ -45,6 +45,15 @@ def test_take_by_index_and_by_mask(name: str) -> None:
     assert masked.integer == column.integer
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_moments_say_no_more_than_they_hold(unit: str) -> None:
+    moments = np.array(["2024-01-31", "2024-01-31T10:00", "2024-01-31T10:00:00.5"], dtype="datetime64[ms]")
+    column = Column(kind="datetime", values=moments.astype(f"datetime64[{unit}]"))
+    texts = [str(column.value(row)) for row in range(3)]
+    assert texts[:2] == ["2024-01-31", "2024-01-31T10:00:00"]
+    assert texts[2] == ("2024-01-31T10:00:00" if unit == "s" else "2024-01-31T10:00:00.5")
+
+
 def test_levels_are_sorted_numbers_first() -> None:
     assert Column.category(["b", 10, 2, "a", None]).levels == (2, 10, "a", "b")
 

@@ -116,6 +116,12 @@ def test_split_seed_moves_the_split() -> None:
     assert 0.4 < np.mean(first == second) < 0.6
 
 
+def test_a_row_that_is_left_over_goes_to_either_side() -> None:
+    data = dataset(world(101))
+    sizes = {int((deal(data, split_seed=seed).fold == EXPLORE).sum()) for seed in range(12)}
+    assert sizes == {50, 51}
+
+
 def test_folds_are_like_each_other() -> None:
     columns = world(20_000)
     fold = deal(dataset(columns)).fold

@@ -438,6 +438,16 @@ def test_sql_moments() -> None:
     assert _rows_by_sql(Where.parse("not (when = 2024-01-31)"), table) == [0, 2]
 
 
+def test_sql_compares_single_precision_as_doubles() -> None:
+    import pyarrow as pa
+
+    small = pa.array([0.1, 0.2, 16_777_216.0], type=pa.float32())
+    table = pa.table({"x": small, "row_no": [0, 1, 2]})
+    for text, expected in (("x > 0.1", [0, 1, 2]), ("x <= 0.1", []), ("x >= 16777217", [])):
+        assert _rows_by_sql(Where.parse(text), table) == expected
+        assert np.flatnonzero(Where.parse(text).members(table)).tolist() == expected
+
+
 def test_a_notebook_shows_the_rule_escaped() -> None:
     shown = Where.parse('city = "<script>"')._repr_html_()
     assert "<script>" not in shown

@@ -12,8 +12,9 @@ from PIL import Image
 
 from errata.core.copies import copies
 from errata.core.errors import UsageError
-from errata.datasets.images import MOST_PIXELS, open_picture, read_images
+from errata.datasets.images import read_images
 from errata.datasets.kinds import read_dataset
+from errata.datasets.pictures import MOST_PIXELS, open_picture
 from errata.datasets.roles import Roles
 
 
@@ -164,3 +165,16 @@ def test_pictures_are_turned_as_the_camera_says(tmp_path: Path) -> None:
     exif[0x0112] = 6
     Image.fromarray(np.zeros((6, 8, 3), dtype=np.uint8)).save(tmp_path / "a.jpg", exif=exif)
     assert open_picture(tmp_path / "a.jpg").shape == (8, 6, 3)
+
+
+def test_a_table_may_name_its_pictures(folder: Path) -> None:
+    lines = ["picture,light,label"] + [f"{kind}/{i}.png,{i}.5,{kind}" for kind in ("cat", "dog") for i in range(3)]
+    (folder / "rows.csv").write_text("\n".join([*lines, "cat/gone.png,1,cat"]))
+    found = read_dataset(folder / "rows.csv", Roles(image="picture"))
+    assert found.modality == "image"
+    assert len(found) == 6
+    assert found.image is not None
+    assert (found.image(5) == open_picture(folder / "dog" / "2.png")).all()
+    assert found.table.column("light").value(5) == 2.5
+    assert any("`cat/gone.png`" in note for note in found.caveats)
+    assert set(found.ids()) == set(read_images(folder).ids())

@@ -33,7 +33,7 @@ def test_digits_are_pictures_with_writers() -> None:
     assert found.image(0).max() > 200
     assert found.read is not None
     assert found.read(np.array([0])).shape == (1, 64)
-    assert any("14 runs" in note for note in found.caveats)
+    assert any("14 sheets" in note for note in found.caveats)
 
 
 def test_each_sheet_begins_with_the_same_digits() -> None:

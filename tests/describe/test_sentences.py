@@ -129,5 +129,5 @@ def test_verdicts(by_hand, run):
     assert "too few to show any but the largest" in verdict(replace(nothing, run=blind))
     assert "much could hide" in looked(replace(nothing, run=blind))
     seen = replace(nothing, findings=tuple(replace(finding, status="seen") for finding in nothing.findings))
-    assert verdict(seen).startswith("Nothing confirmed: these predictions were looked at before")
+    assert verdict(seen).startswith("Nothing found: this look, a later one at the same predictions")
     assert "is further off than the rest" in verdict(by_hand.house_run())

@@ -12,8 +12,12 @@ VOID = {"meta", "br", "img", "input", "link", "hr"}
 class Element:
     tag: str
     attributes: dict[str, str]
-    text: str = ""
     inside: tuple[str, ...] = ()
+    parts: list[str] = field(default_factory=list)
+
+    @property
+    def text(self):
+        return "".join(self.parts)
 
 
 @dataclass
@@ -43,7 +47,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         for element in self._open:
-            element.text += data
+            element.parts.append(data)
 
     def all(self, *tags):
         return [element for element in self.elements if element.tag in tags]

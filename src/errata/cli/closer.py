@@ -42,6 +42,7 @@ def finding_text(run: Diagnosis, name: str) -> str:
     finding = find(run, name)
     numbers = shown(finding.metric)
     rows = [
+        ("id", finding.id),
         ("status", finding.status + (f", covered by {finding.folded_under}" if finding.folded_under else "")),
         ("claim", f"{finding.claim} ({finding.baseline})"),
         ("rule", finding.rule.text),
@@ -105,6 +106,8 @@ def heatmap_text(
     from errata.methods.explain.error_heatmap import ErrorHeatmap
 
     evaluation = _rows_of(run)
+    if len(columns) not in (1, 2):
+        raise UsageError(f"`--heatmap {','.join(columns)}` names {len(columns)} columns.", hint="one or two of them.")
     rule = find(run, finding).rule if finding else None
     method = ErrorHeatmap(columns=tuple(columns), bins=bins, binning=binning, metric=metric)
     job = Job(rng=np.random.default_rng(run.run.seed))
@@ -149,7 +152,8 @@ def _evidence(item: object) -> list[str]:
         lines = ["", "By class"]
         for row in item.rows:
             inside = f"{row['inside_wrong']} of {row['inside']} wrong inside"
-            lines.append(f"  {row['stratum']}: {inside}, {row['outside_wrong']} of {row['outside']} outside")
+            outside = f", {row['outside_wrong']} of {row['outside']} outside" if row["outside"] else ""
+            lines.append(f"  {row['stratum']}: {inside}{outside}")
         return lines
     if isinstance(item, Examples):
         return ["", "Wrong rows   " + "  ".join(item.wrong[:6]), "Right rows   " + "  ".join(item.right[:6])]

@@ -199,6 +199,7 @@ def _demo(flags: Flags) -> int:
     with Progress(quiet=flags["quiet"]) as progress:
         made = run(out, progress=progress)
     for diagnosis in made:
+        speak.say("" if diagnosis.folder is None else f"── {diagnosis.folder.name}")
         speak.show(diagnosis)
     speak.say(f"Report  {out / 'report.html'}")
     speak.say("Next    errata diagnose YOUR.csv --label y --prediction yhat    a table that holds the predictions")

@@ -61,9 +61,8 @@ def _explained(error: click.ClickException) -> str:
     """A usage error of the parser with what was expected."""
     message = error.format_message()
     context = getattr(error, "ctx", None)
-    if "Hint:" in message or context is None:
-        return message
-    return f"{message}\nHint: `{context.command_path} --help` shows what there is."
+    verb = "errata" if context is None else context.command_path
+    return message if "Hint:" in message else f"{message}\nHint: `{verb} --help` shows what there is."
 
 
 def _interrupted(words: Sequence[str], since: float) -> str:

@@ -96,7 +96,7 @@ def quoted(name: str) -> str:
 def with_count(words: Sequence[str]) -> list[str]:
     """The arguments with a number after every `--out-of-fold`, which may stand alone."""
     filled: list[str] = []
-    for word, after in zip(words, [*words[1:], ""], strict=True):
-        alone = word == "--out-of-fold" and not after.isdigit()
+    for place, word in enumerate(words):
+        alone = word == "--out-of-fold" and not (place + 1 < len(words) and words[place + 1].isdigit())
         filled += [word, str(DEFAULT_FOLDS)] if alone else [word]
     return filled

@@ -13,7 +13,7 @@ from errata.cli.kinds import flattened, names
 from errata.cli.options import CHECKED, RUN
 from errata.cli.terminal import Progress, Speaker, tell
 from errata.cli.verb import Flag, Flags, Verb, argument
-from errata.core.errors import UsageError
+from errata.core.errors import CannotRunError, UsageError
 
 if TYPE_CHECKING:
     from errata.check import Check
@@ -130,7 +130,9 @@ def _export(flags: Flags) -> int:
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"`{out}` cannot be written: {error.strerror}.") from error
+        raise CannotRunError(
+            f"`{out}` cannot be written: {error.strerror}.", hint="name another with --out."
+        ) from error
     tell(f"wrote {out}")
     return 0
 

@@ -28,6 +28,7 @@ def variable(word: str) -> str:
 
 
 def column(word: str, words: str) -> Flag:
+    """A flag that names a column."""
     return flag(word, section=COLUMNS, metavar="COLUMN", help=words)
 
 

@@ -87,7 +87,8 @@ class Progress:
         bar = Bar(
             BarColumn(bar_width=30), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn(compact=True),
             TextColumn("{task.description}", markup=False),
-            console=Console(stderr=True), transient=True, speed_estimate_period=600.0,
+            console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False,
+            speed_estimate_period=600.0,
         )  # fmt: skip
         self._task = bar.add_task("", total=1.0)
         bar.start()

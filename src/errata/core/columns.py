@@ -29,6 +29,13 @@ def indices(rows: Int | Bool) -> Int:
     return cast(Int, rows)
 
 
+def _moment_text(written: str) -> str:
+    """A moment without what says nothing: midnight and zeros behind the second."""
+    day, _, clock = written.partition("T")
+    clock = clock.rstrip("0").rstrip(".") if "." in clock else clock
+    return day if clock.strip("0:") == "" else f"{day}T{clock}"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Column:
     """One named property of every row. Missing is NaN, code -1, NaT; never an object array.
@@ -88,7 +95,7 @@ class Column:
         if self.kind == "boolean":
             return None if raw < 0 else bool(raw)
         if self.kind == "datetime":
-            return None if np.isnat(raw) else str(raw).removesuffix("T00:00:00.000000")
+            return None if np.isnat(raw) else _moment_text(str(raw))
         number = float(raw)
         if np.isnan(number):
             return None

@@ -48,7 +48,7 @@ def column_of_arrow(values: Any, name: str, *, words: Words = "auto", spelled: b
     if kinds.is_dictionary(kind):
         return _dictionary(chunked, name, words=words, spelled=spelled)
     if kinds.is_boolean(kind):
-        return Reading(column=Column(kind="boolean", values=_fill(chunked.cast(pa.int8()).fill_null(-1), np.int8)))
+        return Reading(column=Column(kind="boolean", values=_fill(chunked.cast(pa.int8()), np.int8, missing=-1)))
     if kinds.is_integer(kind):
         return _whole(chunked, name, words=words)
     if kinds.is_floating(kind):
@@ -76,14 +76,43 @@ def _is_words(kind: Any) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _fill(chunked: Any, dtype: Any) -> Any:
-    """One array from all chunks, converted chunk by chunk so that only one copy is alive."""
+def _fill(chunked: Any, dtype: Any, *, missing: Any = np.nan) -> Any:
+    """One array from all chunks, converted chunk by chunk so that only one copy is alive.
+
+    From the buffers: the library's own conversion loads a dataframe library when one is installed.
+    """
     filled = np.empty(len(chunked), dtype=dtype)
     at = 0
     for chunk in chunked.chunks:
-        filled[at : at + len(chunk)] = chunk.to_numpy(zero_copy_only=False)
+        if len(chunk):
+            part = filled[at : at + len(chunk)]
+            part[:] = _stored(chunk)
+            if chunk.null_count:
+                part[~_valid(chunk)] = missing
         at += len(chunk)
     return filled
+
+
+def _stored(chunk: Any) -> Any:
+    """The stored values of a chunk of numbers or moments, anything where it is null."""
+    import pyarrow.types as kinds
+
+    kind = chunk.type
+    name = f"int{kind.bit_width}" if not (kinds.is_integer(kind) or kinds.is_floating(kind)) else str(kind)
+    dtype = np.dtype({"halffloat": "float16", "float": "float32", "double": "float64"}.get(name, name))
+    data = chunk.buffers()[1]
+    if data is None:
+        return np.zeros(len(chunk), dtype=dtype)
+    return np.frombuffer(data, dtype=dtype, count=len(chunk), offset=chunk.offset * dtype.itemsize)
+
+
+def _valid(chunk: Any) -> Any:
+    """(n,) bool: false where the value is null."""
+    bitmap = chunk.buffers()[0]
+    if bitmap is None:
+        return np.full(len(chunk), chunk.null_count == 0)
+    bits = np.unpackbits(np.frombuffer(bitmap, dtype=np.uint8), bitorder="little")
+    return bits[chunk.offset : chunk.offset + len(chunk)].astype(bool)
 
 
 def _whole(chunked: Any, name: str, *, words: Words) -> Reading:
@@ -105,7 +134,9 @@ def _moments(chunked: Any) -> Column:
     import pyarrow.types as kinds
 
     unit = "D" if kinds.is_date32(chunked.type) else "ms" if kinds.is_date64(chunked.type) else chunked.type.unit
-    return Column(kind="datetime", values=_fill(chunked, np.dtype(f"datetime64[{unit}]")))
+    # NaT is the smallest integer.
+    counts = _fill(chunked, np.int64, missing=np.iinfo(np.int64).min)
+    return Column(kind="datetime", values=counts.view(f"datetime64[{unit}]"))
 
 
 def _seconds(chunked: Any) -> Column:
@@ -141,8 +172,7 @@ def _dictionary(chunked: Any, name: str, *, words: Words, spelled: bool) -> Read
     codes = np.empty(len(chunked), dtype=np.int32)
     at = 0
     for chunk in unified.chunks:
-        indices = chunk.indices.cast(pa.int32()).fill_null(-1)
-        codes[at : at + len(chunk)] = indices.to_numpy(zero_copy_only=False)
+        codes[at : at + len(chunk)] = _fill(pa.chunked_array([chunk.indices]), np.int32, missing=-1)
         at += len(chunk)
     present = int((codes >= 0).sum())
     used = int(np.count_nonzero(np.bincount(codes[codes >= 0]))) if present else 0
@@ -234,7 +264,7 @@ def _text(chunked: Any) -> Column:
     array = chunked.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0) if array.num_chunks else pa.array([], type=pa.large_string())
-    absent = np.asarray(array.is_null().to_numpy(zero_copy_only=False), dtype=bool)
+    absent = ~_valid(array)
     array = array.fill_null("")
     _, offsets, data = array.buffers()
     cuts = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]

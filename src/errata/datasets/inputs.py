@@ -87,8 +87,9 @@ def _cells(column: Column) -> Any:
         return _objects(column.values.astype(bool), missing) if missing.any() else column.values.astype(bool)
     if column.kind == "datetime":
         # Not every dataframe library knows days and seconds as units.
-        coarse = np.datetime_data(column.values.dtype)[0] not in ("ms", "us", "ns")
-        return column.values.astype("datetime64[us]") if coarse else column.values
+        moments: Any = column.values
+        coarse = np.datetime_data(moments.dtype)[0] not in ("ms", "us", "ns")
+        return moments.astype("datetime64[us]") if coarse else moments
     if column.kind == "text":
         return _objects(np.array([column.text(row) for row in range(len(column))], dtype=object), missing)
     if column.kind in ("embedding", "scores"):

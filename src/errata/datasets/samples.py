@@ -95,5 +95,5 @@ def _digits(bunch: Any, roles: Roles) -> Dataset:
     pictures = Pictures(
         modality="image", content_hash=bytes_hash(images), image=picture_reader(images), read=lambda rows: flat[rows]
     )
-    note = "Writers are the 14 runs of one sequence of digits in the file; the file itself does not name them."
+    note = "The file does not name its 13 writers; its 14 sheets, blocks that repeat one sequence of digits, stand for them."
     return assemble(columns, roles=roles, name="digits", origin="sample:digits", notes=(note,), pictures=pictures)

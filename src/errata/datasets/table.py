@@ -6,14 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from errata.core.columns import Column
+import numpy as np
+
+from errata.core.columns import Column, Table
 from errata.core.dataset import Dataset, SetAside
 from errata.core.errors import UsageError
 from errata.core.foreign import column_from
 from errata.datasets.arrow import Reading, Words, column_of_arrow
-from errata.datasets.assemble import assemble
+from errata.datasets.assemble import Pictures, assemble
 from errata.datasets.delimited import read_delimited, text_head
 from errata.datasets.inputs import with_frame, with_inputs
+from errata.datasets.pictures import pictures_of, readable
 from errata.datasets.roles import Roles, said_columns
 
 __all__ = ["read_columns", "read_frame", "read_table"]
@@ -38,10 +41,11 @@ def read_table(path: str | Path, roles: Roles | None = None) -> Dataset:
         del cells
         taken = _collect(pairs, roles, spelled=True)
         taken.notes[:0] = notes
+    pictures = None if roles.image is None else _pictures(taken, roles.image, path)
+    stem = path.name.partition(".")[0]
     dataset = assemble(
-        taken.columns, roles=roles, name=path.name.partition(".")[0], origin=str(path), notes=taken.notes,
-        aside=taken.aside,
-    )  # fmt: skip
+        taken.columns, roles=roles, name=stem, origin=str(path), notes=taken.notes, aside=taken.aside, pictures=pictures
+    )
     return with_inputs(dataset, dataset.input_names)
 
 
@@ -79,6 +83,18 @@ def read_columns(mapping: Mapping[str, Any], roles: Roles | None = None, *, name
         raise UsageError(f"Columns have different lengths: {listed}.", hint="give every row a value in every column.")
     dataset = assemble(columns, roles=roles or Roles(), name=name, origin=name)
     return with_inputs(dataset, dataset.input_names)
+
+
+def _pictures(taken: _Taken, name: str, path: Path) -> Pictures:
+    """The pictures that a column of file names points to; rows whose picture cannot be read are let go."""
+    column = Table(taken.columns).column(name)
+    names = [str(column.value(row)) for row in range(len(column))]
+    tried = readable([path.parent / each for each in names], names, origin=f"{path}: {name}")
+    kept = np.array([picture.at for picture in tried.found], dtype=np.int64)
+    taken.columns = {key: values.take(kept) for key, values in taken.columns.items()}
+    taken.notes.extend(tried.notes)
+    taken.aside.append(SetAside(column=name, why="identifier: the name of the file"))
+    return pictures_of(tried.found)
 
 
 class _Taken:

@@ -227,15 +227,39 @@ def verdict(diagnosis: Diagnosis) -> str:
         return _found(leading or confirmed, diagnosis)
     run = diagnosis.run
     if any(finding.status == "seen" for finding in diagnosis.findings):
-        return (
-            "Nothing confirmed: these predictions were looked at before, so what this look shows needs fresh rows "
-            "to be confirmed."
-        )
+        return _only_seen(diagnosis)
     if run.error_rate == 0 and is_rate(run.metric):
         return "Nothing found: no row is wrong."
     if run.error_rate == 1 and is_rate(run.metric):
         return "Nothing found: every row is wrong, so no group can be worse than the rest."
     return "Nothing found: " + _nothing(diagnosis)
+
+
+def notable_seen(diagnosis: Diagnosis) -> list[Finding]:
+    """What a later look shows and a first look would have confirmed, best first."""
+    level = {item.family: item.alpha for item in diagnosis.run.families}
+    return [
+        finding
+        for finding in diagnosis.findings
+        if finding.status == "seen"
+        and finding.q_value is not None
+        and finding.q_value <= level.get(finding.family, diagnosis.run.alpha)
+    ]
+
+
+def _only_seen(diagnosis: Diagnosis) -> str:
+    """A later look at the same predictions confirms nothing, whatever it shows."""
+    n, noun = len(notable_seen(diagnosis)), _noun(diagnosis)
+    if not n:
+        return (
+            f"Nothing found: this look, a later one at the same predictions, shows no group of {noun} that errs more."
+        )
+    groups, them = ("one group", "it") if n == 1 else (f"{_spelt(n)} groups", "them")
+    errs = "errs" if n == 1 else "err"
+    return (
+        f"Nothing confirmed: {groups} of {noun} {errs} more here, but these predictions were looked at before, "
+        f"so only fresh rows can confirm {them}."
+    )
 
 
 def _nothing(diagnosis: Diagnosis) -> str:

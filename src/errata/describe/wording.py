@@ -213,8 +213,11 @@ class Wording:
             parts.append(self._remembered(tuple(terms[at] for at in same)))
         if len(parts) > 1:
             parts = [f"({part})" if _has_or(part) else part for part in parts]
-        # Three and more are set apart by commas, so that "a or b" inside one of them cannot be misread.
-        return " and ".join(parts) if len(parts) < 3 else listed(parts)
+        if len(parts) < 3:
+            return " and ".join(parts)
+        if any("," in part for part in parts):
+            return f"{'; '.join(parts[:-1])}; and {parts[-1]}"  # the commas inside a part stay its own
+        return listed(parts)
 
     def _remembered(self, terms: tuple[Test, ...]) -> str:
         phrases = self._phrases

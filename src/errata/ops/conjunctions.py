@@ -12,13 +12,13 @@ import numpy as np
 
 from errata.core.columns import Bool, Columns, Float, Int
 from errata.core.evaluation import Evaluation
-from errata.core.rules import Where
+from errata.core.rules import OneOf, Where
 from errata.ops.boundaries import Fitted, climb, fitted, settle
 from errata.ops.ground import Ground
 from errata.ops.literals import literals_of, where_of
 from errata.ops.scan import PairBoxes, Start, extensions, single_starts
 
-__all__ = ["Candidate", "imitate", "refine", "search"]
+__all__ = ["Candidate", "imitate", "of_classes", "refine", "search"]
 
 # Regions to look at closely: measured, twice as many find nothing more on planted worlds.
 _STARTS = 14
@@ -78,6 +78,14 @@ def search(
     found = _regions(ground, max_literals=max_literals, most=most, floor=floor)
     candidates = [_candidate(where, evaluation, counted, view.stratum, binary) for where in found]
     return sorted(candidates, key=lambda candidate: -candidate.gain)
+
+
+def of_classes(evaluation: Evaluation, codes: Sequence[int]) -> Where | None:
+    """The rule that the label is one of some classes, given by code; None where rules may not read the label."""
+    label = evaluation.dataset.label
+    if label is None or label not in evaluation.features:
+        return None
+    return Where(OneOf(label, tuple(evaluation.classes[code] for code in codes)))
 
 
 def refine(where: Where, evaluation: Evaluation, *, min_support: int = 10) -> Where:

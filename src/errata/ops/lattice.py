@@ -1,7 +1,7 @@
 """SliceLine's exact search: the k slices of a binned table with the highest score, by bounds and bitmaps.
 
-Slices are sets of one-value tests, at most one per column. Level by level, slices that share all but their last test are
-joined; a join is evaluated only when all its parents are alive and its best possible score reaches the k-th best so far.
+Slices are sets of one-value tests, at most one per column. Level by level, slices that share all but their last test
+are joined; a join is evaluated only when all its parents are alive and its best possible score reaches the k-th best.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ class _Basics:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Level:
-    """Slices of one level: `tests` (m, level) ascending indices of basics, in lexicographic order; `size`, `error` (m,)."""
+    """Slices of one level: `tests` (m, level) ascending indices of basics, in lexicographic order; `size`, `error` (m,)
+
+    exact for slices that were evaluated, the least among the parents for those that were only joined.
+    """
 
     tests: Int
     size: Float
@@ -104,8 +107,8 @@ def top_slices(
 ) -> list[ScoredSlice]:
     """The k slices with the highest score, best first; slices that tie with the k-th come too.
 
-    score = alpha ((se / |S|) / (e / n) - 1) - (1 - alpha) (n / |S| - 1), |S| rows with errors se in the slice, n with e in
-    all; only slices with a score above 0 and at least `min_support` rows count.
+    score = alpha ((se / |S|) / (e / n) - 1) - (1 - alpha) (n / |S| - 1) for |S| rows with errors se in the slice, and n
+    with e in all; only slices with a score above 0 and at least `min_support` rows count.
 
     codes        (d, n) int, the bin of each row in each column, >= 0
     errors       (n,) float64 >= 0
@@ -192,10 +195,10 @@ class _Counter:
 
 
 def _next_level(level: _Level, basics: _Basics, best: _Best, score: _Score, count: _Counter) -> _Level:
-    """Join, prune by size, error and score, and evaluate the most promising first, so that the threshold rises early."""
+    """Join, prune by size, error and score, and evaluate the most promising first: so the threshold rises early."""
     joined = _joined(level, basics)
     if joined is None:
-        return _Level(tests=np.empty((0, level.tests.shape[1] + 1), dtype=np.int64), size=np.empty(0), error=np.empty(0))
+        return _alive([], best, score, level.tests.shape[1] + 1)
     bound = score.bound(joined.size, joined.error)
     order = np.argsort(-bound, kind="stable")
     done: list[_Level] = []
@@ -224,8 +227,9 @@ def _alive(done: list[_Level], best: _Best, score: _Score, width: int) -> _Level
 
 
 def _joined(level: _Level, basics: _Basics) -> _Level | None:
-    """All slices one test longer whose parents are all in the level, with the least size and error among the parents."""
-    first, second = _pairs_with_prefix(level.tests)
+    """All slices one test longer whose parents are all in the level, None where there are none."""
+    pairs = _pairs_with_prefix(level.tests)
+    first, second = pairs[0], pairs[1]
     other = basics.column[level.tests[first, -1]] != basics.column[level.tests[second, -1]]
     first, second = first[other], second[other]
     if not len(first):
@@ -251,8 +255,8 @@ def _keys(tests: Int, basics: int) -> Int:
     return key
 
 
-def _pairs_with_prefix(tests: Int) -> tuple[Int, Int]:
-    """Indices of all pairs (i < j) of slices that agree in all but the last test; slices in lexicographic order."""
+def _pairs_with_prefix(tests: Int) -> Int:
+    """(2, p) indices of all pairs of slices that agree in all but the last test; slices in lexicographic order."""
     m = len(tests)
     new = np.ones(m, dtype=bool)
     new[1:] = (tests[1:, :-1] != tests[:-1, :-1]).any(axis=1)
@@ -261,4 +265,4 @@ def _pairs_with_prefix(tests: Int) -> tuple[Int, Int]:
     partners = ends - np.arange(m) - 1
     first = np.repeat(np.arange(m), partners)
     offset = np.arange(len(first)) - np.repeat(np.cumsum(partners) - partners, partners)
-    return first, first + 1 + offset
+    return np.stack([first, first + 1 + offset])

@@ -102,6 +102,8 @@ def _set_costs(of: int) -> Float:
 
 def set_cost(size: int, of: int) -> float:
     """log of the number of sets of this size, less that of single levels, at least 0."""
+    if size in (1, of):
+        return 0.0
     ways = math.lgamma(of + 1) - math.lgamma(size + 1) - math.lgamma(of - size + 1)
     return max(0.0, ways - math.log(max(of, 1)))
 

@@ -15,7 +15,7 @@ from errata.ops.ground import Ground
 from errata.ops.literals import Absent, Levels, Literal, Span
 from errata.ops.rectangles import Box, best_box, best_side, coarse_gain, pair_sums
 
-__all__ = ["MOST_PAIRS", "PairBoxes", "Start", "extensions", "single_starts"]
+__all__ = ["MOST_PAIRS", "PairBoxes", "Start", "extensions", "literal_of", "single_starts"]
 
 _STALE = 250
 # More pairs than this are ranked on a part of the rows and in few bins first.
@@ -126,7 +126,7 @@ def _sides(sums: Float, axis: Axis, ground: Ground) -> list[_Side]:
     found = []
     if axis.bins > 1 or axis.gaps:
         box = best_side(sums[:, : axis.bins], axis, ground.contrast, prices=ground.prices, least=ground.least)
-        literal = _literal(axis, box.sides[0])
+        literal = literal_of(axis, box.sides[0])
         if literal is not None:
             found.append(_Side(literal=literal, gain=box.gain))
     if axis.ordered and axis.gaps and sums[0, -1] >= ground.least:
@@ -147,13 +147,14 @@ def _pair_start(box: Box, pair: tuple[int, int], ground: Ground) -> Start:
     literals: list[Literal] = []
     for at, side in zip(pair, box.sides, strict=True):
         axis = ground.binned.axes[at]
-        literal = _literal(axis, side[axis.coarse[: axis.bins]] if axis.ordered else side)
+        literal = literal_of(axis, side[axis.coarse[: axis.bins]] if axis.ordered else side)
         if literal is not None:
             literals.append(literal)
     return _started((), literals, box.gain, ground)
 
 
-def _literal(axis: Axis, inside: Bool) -> Literal | None:
+def literal_of(axis: Axis, inside: Bool) -> Literal | None:
+    """The literal that takes these bins (bins,) bool of a column; None where that is every row."""
     if inside.all() and len(inside) == axis.bins and not axis.gaps:
         return None
     chosen: Int = np.flatnonzero(inside)

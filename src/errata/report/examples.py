@@ -15,7 +15,11 @@ from errata.report.thumbnails import data_uri
 
 __all__ = ["Album", "Example", "Field", "Picture", "Side", "side_of"]
 
-MOST_FIELDS = 5
+MOST_FIELDS = 6
+LEAST_FIELDS = 2
+ROOM = 48
+"""Characters that a table of half the page has for values, beside the row and its label."""
+GAP, MOST_WIDE = 3, 24
 _SPECIAL = ("label", "prediction")
 
 
@@ -156,13 +160,29 @@ def side_of(
     album: Album,
     *,
     most: int,
-    fields: int = MOST_FIELDS,
+    room: int = ROOM,
+    beside: Side | None = None,
 ) -> Side:
-    """Up to `most` examples with the rule's own columns first and `fields` columns in all."""
-    columns = finding.rule.columns
-    examples = [album.example(name, evidence, rule_columns=columns) for name in ids[:most]]
-    names: dict[str, None] = {}
+    """Up to `most` examples, with the columns of the side `beside` or as many as fit in `room` characters."""
+    examples = tuple(album.example(name, evidence, rule_columns=finding.rule.columns) for name in ids[:most])
+    return Side(examples=examples, names=_columns(examples, room) if beside is None else beside.names)
+
+
+def _columns(examples: Sequence[Example], room: int) -> tuple[str, ...]:
+    """The columns to show: the rule's own first, last those in which all rows agree, as the rule says it already."""
+    found: dict[str, list[Field]] = {}
     for example in examples:
-        names.update(dict.fromkeys(item.name for item in sorted(example.fields, key=lambda item: not item.of_rule)))
-    kept = tuple(names)[:fields]
-    return Side(examples=tuple(examples), names=kept)
+        for item in example.fields:
+            found.setdefault(item.name, []).append(item)
+
+    def order(name: str) -> tuple[bool, bool]:
+        fields = found[name]
+        return len({item.text for item in fields}) == 1 < len(fields), not fields[0].of_rule
+
+    kept: list[str] = []
+    for name in sorted(found, key=order):
+        room -= GAP + min(MOST_WIDE, max(len(name), *(len(item.text) for item in found[name])))
+        if len(kept) >= LEAST_FIELDS and (room < 0 or len(kept) >= MOST_FIELDS):
+            break
+        kept.append(name)
+    return tuple(kept)

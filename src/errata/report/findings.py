@@ -123,6 +123,7 @@ def finding_view(
     right_ids = evidence.right if evidence is not None else ()
     if evaluation is None or evaluation.dataset.image is None:
         most = min(most, MOST_TABLE)
+    wrong = side_of(wrong_ids, finding, evidence, album, most=most) if wrong_ids else None
     strata = strata_of(finding)
     metric = finding.metric.name
     return FindingView(
@@ -137,9 +138,9 @@ def finding_view(
         size=_size(finding, diagnosis),
         barely=_barely(finding),
         folded_under=finding.folded_under,
-        six=side_of(wrong_ids, finding, evidence, album, most=SIX, fields=2) if wrong_ids and place <= 3 else None,
-        wrong=side_of(wrong_ids, finding, evidence, album, most=most) if wrong_ids else None,
-        right=side_of(right_ids, finding, evidence, album, most=most) if right_ids else None,
+        six=side_of(wrong_ids, finding, evidence, album, most=SIX, room=0) if wrong_ids and place <= 3 else None,
+        wrong=wrong,
+        right=side_of(right_ids, finding, evidence, album, most=most, beside=wrong) if right_ids else None,
         wrong_count=_of_all(wrong_ids, most, _tally(finding, wrong=True)),
         right_count=_of_all(right_ids, most, _tally(finding, wrong=False)),
         pictures=any(name in album.pictures for name in wrong_ids),

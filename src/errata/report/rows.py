@@ -132,7 +132,7 @@ def value_text(value: Level | None, *, most: int = MOST_CHARACTERS) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return count(value) if abs(value) >= 100_000 else str(value)
+        return count(value) if abs(value) >= 10_000 else str(value)
     if isinstance(value, float):
         if value.is_integer() and abs(value) < 1e15:
             return value_text(int(value))

@@ -11,7 +11,7 @@ from errata.core.diagnosis import Diagnosis, MethodRecord, RunRecord
 from errata.core.evidence import Examples, TreePath
 from errata.core.finding import Finding
 from errata.describe.numbers import count, counted, is_rate, listed, number, percent
-from errata.describe.sentences import looked, verdict
+from errata.describe.sentences import looked, notable_seen, verdict
 from errata.describe.wording import Wording, level_text
 from errata.report.commands import folder_of, repeat
 from errata.report.examples import Album, Example, Picture
@@ -86,6 +86,7 @@ class RunView:
     untested: bool
     noun: str
     found: bool
+    seen: bool
     worst: tuple[FindingView, ...]
     shown: tuple[FindingView, ...]
     folded: tuple[FindingView, ...]
@@ -105,6 +106,7 @@ class RunView:
     rows: tuple[Example, ...]
     pictures: tuple[Picture, ...]
     explain_row: str
+    check: str
     command: str | None
     rate: bool
     regression: bool
@@ -132,7 +134,8 @@ def run_view(diagnosis: Diagnosis, *, prefix: str, detail: Detail) -> RunView:
     return RunView(
         prefix=prefix, name=str(run.data.get("name") or "data"), title=_run_title(diagnosis), model=_model(run),
         created=_date(run.created), verdict=verdict(diagnosis), looked=looked(diagnosis), untested=not run.tested,
-        noun=noun, found=bool(leading), worst=views.shown[:3], shown=views.shown, folded=views.folded,
+        noun=noun, found=bool(leading), seen=bool(leading) and not diagnosis.confirmed,
+        worst=views.shown[:3], shown=views.shown, folded=views.folded,
         lean=views.lean, lean_left=views.left, near_misses=views.near_misses,
         curve=curve(run.detectable, leading, metric=run.metric, confirm=run.rows.get("confirm", 0), noun=noun),
         tree=icicle(trees[0], metric=run.metric, wording=Wording(diagnosis.evaluation)) if trees else None,
@@ -141,22 +144,28 @@ def run_view(diagnosis: Diagnosis, *, prefix: str, detail: Detail) -> RunView:
         timings=tuple(Fact(name=name, text=_seconds(value)) for name, value in run.timings.items()),
         aside=tuple(aside[:MOST_ASIDE]), aside_left=max(0, len(aside) - MOST_ASIDE), caveats=run.caveats,
         advice=advice(diagnosis, noun), rows=tuple(album.rows.values()), pictures=tuple(album.pictures.values()),
-        explain_row=f"errata explain {folder_of(diagnosis)} --id ROW", command=repeat(diagnosis),
+        explain_row=f"errata explain {folder_of(diagnosis)} --id ROW",
+        check=f"errata check {folder_of(diagnosis)} NEW_DATA", command=repeat(diagnosis),
         rate=is_rate(run.metric), regression=run.task == "regression",
     )  # fmt: skip
 
 
 def leading_findings(diagnosis: Diagnosis) -> list[Finding]:
-    """The confirmed findings that are not folded under a better one, best first."""
+    """What is shown in full, best first: the confirmed findings that are not folded under a better one.
+
+    Where a later look confirms nothing, those that a first look would have confirmed.
+    """
     confirmed = list(diagnosis.confirmed)
-    return [finding for finding in confirmed if finding.folded_under is None] or confirmed
+    return [finding for finding in confirmed if finding.folded_under is None] or confirmed or notable_seen(diagnosis)
 
 
 def _views(diagnosis: Diagnosis, album: Album, detail: Detail) -> _Views:
-    confirmed = list(diagnosis.confirmed)
-    shown = leading_findings(diagnosis)[:OPEN]
-    folded = [finding for finding in confirmed if finding not in shown]
-    scale = bars_scale(confirmed)
+    leading = leading_findings(diagnosis)
+    shown = leading[:OPEN]
+    full_ids = {finding.id for finding in shown}
+    confirmed = [finding for finding in diagnosis.confirmed if finding.id not in full_ids]
+    folded = leading[OPEN:] + [finding for finding in confirmed if finding not in leading[OPEN:]]
+    scale = bars_scale([*shown, *folded])
     album.know(_ids(shown, detail.examples))
     full = [
         finding_view(finding, diagnosis, album, place=place, scale=scale, most=detail.examples, pictures=detail.drawn)
@@ -166,7 +175,8 @@ def _views(diagnosis: Diagnosis, album: Album, detail: Detail) -> _Views:
         finding_view(finding, diagnosis, album, place=place, scale=scale, most=0, pictures=False)
         for place, finding in enumerate(folded[: detail.lean], start=len(shown) + 1)
     ]
-    others = [finding for finding in diagnosis.findings if not finding.confirmed]
+    above = {finding.id for finding in (*shown, *folded)}
+    others = [finding for finding in diagnosis.findings if finding.id not in above]
     near = [finding for finding in others if finding.status in ("rejected", "seen") and finding.p_value is not None]
     near.sort(key=lambda finding: finding.p_value or 0.0)
     near = near or [finding for finding in others if finding.status == "untestable"]

@@ -119,7 +119,11 @@ def _text_from_arrow(array: pa.ChunkedArray, more: Mapping[str, Any]) -> Column:
 
 
 def _category_from_arrow(array: pa.ChunkedArray, said: Mapping[str, Any], more: Mapping[str, Any]) -> Column:
-    whole = array.unify_dictionaries().combine_chunks()
+    import pyarrow as pa
+
+    # Parquet gives dictionaries of words back as such, those of numbers as plain numbers.
+    worded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+    whole = worded.unify_dictionaries().combine_chunks()
     found: list[Any] = whole.dictionary.to_pylist()
     levels = _levels(found, said)
     place = {str(level) if said["as_text"] else level: code for code, level in enumerate(levels)}

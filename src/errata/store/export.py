@@ -12,6 +12,7 @@ from errata.core.errors import UsageError, nearest
 from errata.core.finding import Finding
 from errata.describe.numbers import counted, percent
 from errata.report.markdown import report_markdown
+from errata.store.call import call_of, origin_of_fresh_rows
 from errata.store.directory import load
 
 __all__ = ["export_text"]
@@ -38,7 +39,7 @@ def _pytest(run: Diagnosis) -> str:
 
 
 def _head(run: Diagnosis) -> str:
-    call: Mapping[str, Any] = run.run.settings.get("call") or {}
+    call = call_of(run.run)
     evaluation = run.evaluation
 
     def role(name: str) -> Any:
@@ -74,10 +75,11 @@ import pytest
 from errata.check import fresh_rows
 
 DATA = os.environ.get("FRESH_DATA", "")
-MODEL = os.environ.get("FRESH_MODEL", {call.get("model") or ""!r})
+MODEL = os.environ.get("FRESH_MODEL", "" if "FRESH_PREDICTION" in os.environ else {call.get("model") or ""!r})
 LABEL = {role("label")!r}
 PREDICTION = os.environ.get("FRESH_PREDICTION", {prediction or ""!r})
 ID, GROUP, TIME = {role("id")!r}, {role("group")!r}, {role("time")!r}
+TRAINED_ON = {origin_of_fresh_rows(run.run)!r}
 TASK, METRIC, POSITIVE = {run.run.task!r}, {run.run.metric!r}, {positive!r}
 RUN = {folder}  # rows that this run read are left out, where it still lies there
 ALPHA = {run.run.alpha!r}
@@ -90,7 +92,7 @@ def fresh():
         pytest.skip("FRESH_DATA names no fresh rows")
     rows = fresh_rows(
         DATA, model=MODEL or None, label=LABEL, prediction=PREDICTION or None, id=ID, group=GROUP, time=TIME,
-        task=TASK, metric=METRIC, positive=POSITIVE, run=RUN,
+        task=TASK, metric=METRIC, positive=POSITIVE, trained_on=TRAINED_ON, run=RUN,
     )
     for caveat in rows.caveats:
         warnings.warn(caveat, stacklevel=1)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from errata.ops.contrast import Contrast
+from errata.stats.gain import gain, loss_gain
+
+
+def drawn(strata: int, *, binary: bool = True, n: int = 2_000) -> tuple[Contrast, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    stratum = rng.integers(0, strata, n).astype(np.int32)
+    rate = np.linspace(0.1, 0.4, strata)[stratum]
+    loss = (rng.random(n) < rate).astype(float) if binary else rate + rng.normal(size=n)
+    return Contrast.of(loss, stratum, binary=binary), loss, stratum
+
+
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("strata", [1, 3, 9])
+def test_tallies_are_sums_over_rows(strata: int, *, binary: bool) -> None:
+    contrast, _, _ = drawn(strata, binary=binary)
+    codes = np.random.default_rng(1).integers(0, 7, len(contrast))
+    sums = contrast.tally(codes, 8)
+    rows = np.flatnonzero(codes != 3)
+    for cell in range(8):
+        assert sums[:, cell] == pytest.approx(contrast.sums(codes == cell))
+    assert contrast.tally(codes[rows], 8, rows=rows)[:, :3] == pytest.approx(sums[:, :3])
+    assert sums.sum(axis=1) == pytest.approx(contrast.totals)
+
+
+def test_one_class_has_the_gain_of_the_proof() -> None:
+    contrast, loss, _ = drawn(1)
+    members = loss + np.random.default_rng(2).random(len(loss)) > 0.9
+    n1, x1 = members.sum(), loss[members].sum()
+    exact = gain([[x1]], [[n1]], wrong=[loss.sum()], rows=[len(loss)], literals=-1)
+    assert float(contrast.gain(contrast.sums(members))) == pytest.approx(float(exact[0]))
+
+
+def test_several_classes_have_nearly_the_gain_of_the_proof() -> None:
+    contrast, loss, stratum = drawn(3, n=20_000)
+    members = np.random.default_rng(3).random(len(loss)) < np.where(loss > 0, 0.15, 0.05)
+    n1, n = np.bincount(stratum[members]), np.bincount(stratum)
+    x1, x = np.bincount(stratum[members], weights=loss[members]), np.bincount(stratum, weights=loss)
+    exact = float(gain(x1, n1, wrong=x, rows=n, literals=-1))
+    assert float(contrast.gain(contrast.sums(members))) == pytest.approx(exact, rel=0.15)
+
+
+def test_real_losses_have_the_gain_of_the_proof() -> None:
+    contrast, loss, _ = drawn(1, binary=False, n=20_000)
+    members = loss + np.random.default_rng(4).normal(size=len(loss)) > 2.0
+    squares = float((loss**2).sum())
+    exact = loss_gain(
+        [loss[members].sum()], [members.sum()], loss=[loss.sum()], rows=[len(loss)], squares=squares, literals=-1
+    )
+    assert float(contrast.gain(contrast.sums(members))) == pytest.approx(float(exact), rel=0.05)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_a_bad_class_alone_gains_nothing(*, binary: bool) -> None:
+    contrast, _, stratum = drawn(3, binary=binary)
+    assert float(contrast.gain(contrast.sums(stratum == 2))) == pytest.approx(0.0, abs=1e-6)
+    assert float(contrast.gain(contrast.sums(stratum != 1))) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_fewer_errors_gain_nothing() -> None:
+    contrast, loss, _ = drawn(1)
+    assert float(contrast.gain(contrast.sums(loss == 0))) == 0.0
+
+
+def test_a_handful_of_huge_losses_is_drawn_in() -> None:
+    loss = np.zeros(10_000)
+    loss[:20] = 1e6
+    contrast = Contrast.of(loss, np.zeros(len(loss), dtype=np.int32), binary=False)
+    assert np.abs(contrast.loss).max() == pytest.approx(0.0, abs=1e-9)
+
+
+def test_evidence_is_the_log_ratio_of_the_rates() -> None:
+    loss = np.concatenate([np.ones(40), np.zeros(60), np.ones(90), np.zeros(810)])
+    contrast = Contrast.of(loss, np.zeros(1_000, dtype=np.int32), binary=True)
+    evidence = contrast.evidence(np.arange(100), np.array([0, 99]))
+    assert evidence[0] == pytest.approx(np.log(0.4 / 0.1), abs=0.01)
+    assert evidence[1] == pytest.approx(np.log(0.6 / 0.9), abs=0.01)
+
+
+def test_classes_share_one_odds_ratio() -> None:
+    rng = np.random.default_rng(5)
+    stratum = np.repeat([0, 1], 50_000).astype(np.int32)
+    members = rng.random(100_000) < 0.2
+    odds = np.where(stratum == 0, 0.05, 0.5) * np.where(members, 3.0, 1.0)
+    loss = (rng.random(100_000) < odds / (1.0 + odds)).astype(float)
+    contrast = Contrast.of(loss, stratum, binary=True)
+    wrong = contrast.evidence(members, np.flatnonzero((loss > 0) & (stratum == 0))[:1])
+    right = contrast.evidence(members, np.flatnonzero((loss == 0) & (stratum == 0))[:1])
+    assert float(wrong[0] - right[0]) == pytest.approx(np.log(3.0), abs=0.1)
+
+
+def test_taken_rows_have_means_of_their_own() -> None:
+    contrast, loss, _ = drawn(2)
+    assert contrast.take(loss > 0).totals[2] == pytest.approx((loss > 0).sum())
