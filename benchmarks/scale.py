@@ -139,9 +139,9 @@ def table(rows: list[Measured]) -> str:
         "# Cost of a whole diagnosis",
         "",
         f"`python benchmarks/scale.py` on {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}, Python "
-        f"{sys.version.split()[0]}, numpy {np.__version__}. Predictions-only Parquet; fresh process; everything included.",
+        f"{sys.version.split()[0]}, numpy {np.__version__}. Predictions-only Parquet; a fresh process with all in it.",
         "",
-        "| rows x columns | seconds | resident memory, MB | microseconds a row | first finding | overlap with the planted rule |",
+        "| rows x columns | seconds | resident memory, MB | microseconds a row | first finding | overlap with it |",
         "|---|---:|---:|---:|---|---:|",
     ]
     for row in rows:

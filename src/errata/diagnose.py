@@ -237,7 +237,7 @@ def _configured(method: Any, changes: Mapping[str, Any]) -> Any:
     cls = load_method(method) if isinstance(method, str) else None
     if cls is None:
         return replace(method, **changes) if changes else method
-    known = {item: None for item in cls.__dataclass_fields__}
+    known = dict.fromkeys(cls.__dataclass_fields__)
     for option in changes:
         if option not in known:
             raise UsageError(f"`{method}` has no option `{option}`.", hint=nearest(option, known))
@@ -274,7 +274,7 @@ def _record(
         predictions=evaluation.predictions,
         error_rate=float(loss[inside].mean()) if inside.any() else None,
         tested=confirmation.tested, families=confirmation.families, detectable=confirmation.detectable,
-        methods=proposals.records, timings=dict(watch.seconds), caveats=tuple(dict.fromkeys(caveats)),
+        methods=proposals.records, timings=dict(watch.seconds), caveats=tuple(dict.fromkeys(map(_sentence, caveats))),
         settings={"min_support": how.min_support, "min_difference": how.min_difference,
                   "max_proposals": how.max_proposals},
     )  # fmt: skip
@@ -284,6 +284,12 @@ def _total(loss: np.ndarray[Any, Any], evaluation: Evaluation) -> float:
     """Errors of a fold: a whole number of wrong rows, or the sum of losses."""
     total = float(loss.sum())
     return int(total) if evaluation.binary_loss else total
+
+
+def _sentence(caveat: str) -> str:
+    """A caveat as a sentence, whoever wrote it."""
+    words = caveat.strip()
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
 
 
 def _now() -> str:

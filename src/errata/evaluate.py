@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.columns import Column, Level
+from errata.core.copies import Copies, copies
 from errata.core.dataset import Dataset, SetAside
 from errata.core.errors import UsageError, nearest
 from errata.core.evaluation import EXPLORE, LEFT_OUT, Evaluation, Metric, Predictions
-from errata.core.copies import Copies, copies
 from errata.core.folds import Split, fifths, split
-from errata.core.model import Model, Task
-from errata.engine.outcome import Outcome, from_output, from_table, losses, positive_class, task_of
+from errata.core.model import Model, ModelSpec, Task
 from errata.engine.out_of_fold import predict_out_of_fold
+from errata.engine.outcome import Outcome, from_output, from_table, losses, positive_class, task_of
 from errata.engine.predict import predict_all
 from errata.engine.trial import try_model
 from errata.open import open_dataset, open_model
@@ -37,7 +37,7 @@ _ORIGINS = {
         "may be others (say --trained-on these, other, or the file it was trained on).",
     ),
     "in-sample": ("The model was trained on these rows; its errors on other rows are more and may be others.",),
-    "out-of-fold": ("Predictions are out of fold: findings concern the way the model is trained, not one trained model.",),
+    "out-of-fold": ("Predictions are out of fold: findings concern how the model is trained, not one trained model.",),
 }
 """What a reader must know of where the predictions come from (proof.md section 12)."""
 
@@ -75,9 +75,12 @@ def evaluate(
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     connected = None if given is None else open_model(given)
     _check_columns(dataset, use)
-    outcome, task, caveats = _outcome(dataset, connected, task, out_of_fold, seed, folder, report)
-    metric = metric or ("error" if task == "classification" else "absolute-error")
-    _check_metric(metric, task)
+    said = _predictions(
+        dataset, connected, task, out_of_fold, positive=positive, seed=seed, folder=folder, report=report
+    )
+    outcome = said.outcome
+    metric = metric or ("error" if outcome.task == "classification" else "absolute-error")
+    _check_metric(metric, outcome.task)
     needs_positive = metric in ("false-positive", "false-negative")
     chosen = positive_class(outcome.classes, positive) if needs_positive else None
     loss = losses(outcome, metric, chosen)
@@ -87,19 +90,27 @@ def evaluate(
     fold = np.where(np.isnan(loss), LEFT_OUT, folds.fold).astype(np.int8)
     origin = _origin(dataset, out_of_fold, trained_on)
     evaluation = Evaluation(
-        dataset=dataset, model=None if connected is None else connected.spec, task=task, metric=metric,
-        classes=outcome.classes, labels=outcome.labels, predicted=outcome.predicted, scores=outcome.scores,
-        loss=np.nan_to_num(loss), stratum=_strata(outcome, fold), fold=fold, counted=alike.counted,
-        group=folds.group, features=(), positive=chosen,
-        predictions=origin, caveats=(*outcome.caveats, *caveats, *notes, *_ORIGINS.get(origin, ())), fingerprint=_fingerprint(dataset, outcome),
+        dataset=dataset, model=said.model, task=outcome.task, metric=metric, classes=outcome.classes,
+        labels=outcome.labels, predicted=outcome.predicted, scores=outcome.scores, loss=np.nan_to_num(loss),
+        stratum=_strata(outcome, fold), fold=fold, counted=alike.counted, group=folds.group, features=(),
+        positive=chosen, predictions=origin, caveats=(*outcome.caveats, *notes, *_ORIGINS.get(origin, ())),
+        fingerprint=_fingerprint(dataset, outcome),
     )  # fmt: skip
     return _with_features(evaluation, use)
 
 
-def _outcome(
-    dataset: Dataset, model: Model | None, asked: Task | None, folds: int | None, seed: int, folder: Path | None,
-    report: Progress,
-) -> tuple[Outcome, Task, tuple[str, ...]]:  # fmt: skip
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Said:
+    """What was predicted, and by which model; None where predictions came with the data."""
+
+    outcome: Outcome
+    model: ModelSpec | None = None
+
+
+def _predictions(
+    dataset: Dataset, model: Model | None, asked: Task | None, folds: int | None, *, positive: Level | None, seed: int,
+    folder: Path | None, report: Progress,
+) -> _Said:  # fmt: skip
     """The predictions: from the table, from the model, or out of fold."""
     if dataset.label is None:
         raise UsageError("There is no label.", hint="name its column with --label.")
@@ -107,20 +118,21 @@ def _outcome(
     if model is None:
         if folds is not None:
             raise UsageError("`--out-of-fold` trains a model, and there is none.", hint="connect one with --model.")
-        return from_table(dataset, task), task, ()
+        return _Said(outcome=from_table(dataset, task, positive=positive))
 
     def tick(done: int, total: int) -> None:
         report(0.9 * done / max(total, 1), "predicting")
 
+    told: tuple[str, ...] = ()
     if folds is not None:
         said = predict_out_of_fold(
             model, dataset, folds=folds, seed=seed, folder=folder, progress=tick, task=task
         )
-        return from_output(dataset, task, said.output, said.spec, answered=said.answered), task, said.caveats
-    trial = try_model(model, dataset, task=task)
-    said = predict_all(trial.model, dataset, folder=folder, progress=tick)
+    else:
+        trial = try_model(model, dataset, task=task)
+        told, said = trial.caveats, predict_all(trial.model, dataset, folder=folder, progress=tick)
     outcome = from_output(dataset, task, said.output, said.spec, answered=said.answered)
-    return outcome, task, (*trial.caveats, *said.caveats)
+    return _Said(outcome=replace(outcome, caveats=(*outcome.caveats, *told, *said.caveats)), model=said.spec)
 
 
 def _check_columns(dataset: Dataset, use: Sequence[str]) -> None:

@@ -118,7 +118,7 @@ def _saw(
 ) -> dict[str, dict[str, Level | None]]:
     """The values that the model's last step saw in the rule's columns, where a pipeline changed them."""
     dataset = evaluation.dataset
-    model = job.model
+    model: object = job.model
     if not isinstance(model, Transforms) or dataset.read is None or not len(rows):
         return {}
     seen = model.transform(dataset.read(rows))

@@ -24,7 +24,7 @@ def open_dataset(data: Any, *, roles: Roles | None = None) -> Dataset:
 
 
 def open_model(target: Any, *, allow_pickle: bool = False, device: str | None = None) -> Model:
-    """A model from a path, `module:object`, or an object in memory; capabilities are detected, nothing is predicted yet.
+    """A model from a path, `module:object`, or an object in memory; what it can do is detected, nothing predicted yet.
 
     Raises UsageError for what is no model, and for pickles without `allow_pickle`, with nothing executed.
     """

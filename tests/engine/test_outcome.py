@@ -54,7 +54,8 @@ def test_labels_and_predictions_without_a_common_class_are_refused() -> None:
 
 
 def test_a_missing_label_leaves_the_row_out_and_says_so() -> None:
-    outcome = from_table(table(y=np.array(["a", None, "b"], dtype=object), z=np.array(["a", "a", "b"])), "classification")
+    labels = np.array(["a", None, "b"], dtype=object)
+    outcome = from_table(table(y=labels, z=np.array(["a", "a", "b"])), "classification")
     assert outcome.usable.tolist() == [True, False, True]
     assert any("without a usable label" in caveat for caveat in outcome.caveats)
 

@@ -77,7 +77,13 @@ def test_slices_and_scores_of_the_reference() -> None:
     assert as_dict(found) == pytest.approx(REFERENCE, abs=1e-9)
 
 
-REFERENCE: Naive = {}
+REFERENCE: Naive = {
+    ((0, 1), (1, 2)): 2.8821917808219184,
+    ((0, 1), (1, 2), (2, 1)): 1.860024906600251,
+    ((0, 1), (1, 2), (2, 0)): 1.4648401826484028,
+    ((1, 2),): 0.8219178082191784,
+    ((1, 2), (2, 1)): 0.6124809741248103,
+}
 
 
 @pytest.mark.parametrize("errors", [np.zeros(50), np.ones(50)])

@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import pytest
 
-from errata.report.frame import findings_frame
 from errata.report.markdown import escaped, report_markdown
 from errata.report.notebook import diagnosis_html, evaluation_html, finding_html
 from errata.report.terminal import plain_summary, summary
@@ -44,7 +43,7 @@ def test_markdown_escapes_and_fences():
 @pytest.mark.parametrize("native", ["pandas", "polars", "pyarrow", None])
 def test_frame_comes_in_the_library_that_was_brought(table_run, native):
     dataset = replace(table_run.evaluation.dataset, native=native)
-    frame = findings_frame(replace(table_run, evaluation=replace(table_run.evaluation, dataset=dataset)))
+    frame = replace(table_run, evaluation=replace(table_run.evaluation, dataset=dataset)).to_frame()
     assert type(frame).__module__.partition(".")[0] == (native or "pandas")
     names = frame.column_names if native == "pyarrow" else list(frame.columns)
     assert names == COLUMNS
@@ -52,7 +51,7 @@ def test_frame_comes_in_the_library_that_was_brought(table_run, native):
 
 
 def test_frame_of_nothing_has_its_columns(nothing_run):
-    frame = findings_frame(replace(nothing_run, findings=(), evaluation=None))
+    frame = replace(nothing_run, findings=(), evaluation=None).to_frame()
     assert list(frame.columns) == COLUMNS
     assert len(frame) == 0
     assert str(frame["q_value"].dtype) == "float64"

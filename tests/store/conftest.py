@@ -94,7 +94,7 @@ def run_record():
 @pytest.fixture
 def diagnosis(evaluation, run_record):
     ids = evaluation.dataset.ids(np.arange(2))
-    shown = Examples(wrong=(ids[0],), right=(ids[1],), values={ids[0]: {"age": 1.5, "note": None}})
+    shown = Examples(wrong=(ids[0],), right=(ids[1],), values={name: {"age": 1.5, "note": None} for name in ids})
     first = finding("age > 0.5")
     findings = (replace(first, evidence=(*first.evidence, shown), examples=tuple(ids)),
                 finding('mixed = "one"', "rejected"), finding("flag = true", "untestable"))  # fmt: skip

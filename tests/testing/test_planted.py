@@ -8,7 +8,7 @@ import pytest
 from errata.core.errors import UsageError
 from errata.core.evaluation import CONFIRM, EXPLORE
 from errata.core.rules import Where
-from errata.testing import KINDS, NULLS, TINY, null, planted, tiny_images, tiny_model, tiny_table
+from errata.testing import KINDS, NULLS, TINY, null, permuted, planted, tiny_images, tiny_model, tiny_table
 
 ROW_LEVEL = [kind for kind in KINDS if kind not in ("groups", "regression", "class mix")]
 
@@ -144,6 +144,23 @@ def test_the_metric_decides_which_rows_count():
     assert np.array_equal(evaluation.stratum >= 0, yes)
     assert np.array_equal(evaluation.loss[yes], world.wrong[yes])
     assert np.array_equal(evaluation.fold >= 0, yes)
+
+
+@pytest.mark.parametrize("kind", ["iid", "few groups", "regression"])
+def test_permuted_errors_keep_their_class_and_group(kind):
+    evaluation = null(kind, n=1_000, seed=0).evaluation()
+    moved = permuted(evaluation, seed=1)
+    cells = [evaluation.stratum, np.zeros(1_000) if evaluation.group is None else evaluation.group]
+    assert not np.array_equal(moved.loss, evaluation.loss)
+    for cell in np.unique(np.stack(cells), axis=1).T:
+        inside = (cells[0] == cell[0]) & (cells[1] == cell[1])
+        assert np.array_equal(np.sort(moved.loss[inside]), np.sort(evaluation.loss[inside]))
+    if kind == "regression":
+        assert np.abs(moved.labels - moved.predicted) == pytest.approx(moved.loss)
+    else:
+        assert np.array_equal(moved.labels != moved.predicted, moved.loss == 1)
+    assert np.array_equal(permuted(evaluation, seed=1).loss, moved.loss)
+    assert moved.fingerprint != evaluation.fingerprint
 
 
 def test_unknown_names_are_refused_with_a_hint():

@@ -1,6 +1,6 @@
 """Nouns to plain JSON values and back: one codec for every frozen dataclass of `core`.
 
-A union of records (an Evidence) carries the class name under "kind"; rules carry their own "kind" and decode themselves.
+A union of records (an Evidence) carries the class name under "kind"; rules carry their own and decode themselves.
 NaN and infinity never leave: they become null, because null means "not known" and JSON has no other word for it.
 """
 
@@ -47,7 +47,7 @@ def encode(value: object) -> Any:
 
 
 def decode(plain: Any, kind: type[T]) -> T:
-    """The record of type `kind` that `encode` turned into `plain`; unknown keys are passed over, so newer files open."""
+    """The record of type `kind` that `encode` made plain; unknown keys are passed over, so that newer files open."""
     return _decode(plain, kind)  # type: ignore[no-any-return]
 
 
@@ -103,5 +103,7 @@ def _decode_rule(plain: Mapping[str, Any]) -> Any:
     from errata.core.rules import Where
 
     if plain.get("kind") != "where":
-        raise UsageError(f"The rule kind `{plain.get('kind')}` is not known here.", hint="was this run written by a newer Errata?")
+        raise UsageError(
+            f"The rule kind `{plain.get('kind')}` is not known here.", hint="was this run written by a newer Errata?"
+        )
     return Where.from_json(plain)

@@ -45,7 +45,7 @@ class Column:
     category   (n,) int32 codes into `levels`, -1 where missing
     boolean    (n,) int8: 1, 0, or -1 where missing
     datetime   (n,) datetime64, NaT where missing
-    text       (b,) uint8, the UTF-8 bytes of all rows; `offsets` (n + 1,) int64 cut them; `absent` (n,) bool marks missing
+    text       (b,) uint8, the UTF-8 bytes of all rows; `offsets` (n + 1,) int64 cut them; `absent` (n,) bool: missing
     embedding  (n, d) float32
     scores     (n, k) float32
     """
@@ -126,7 +126,9 @@ class Column:
         )  # fmt: skip
 
     @staticmethod
-    def number(values: Sequence[float] | Float | Int, *, integer: bool | None = None, unit: str | None = None) -> Column:
+    def number(
+        values: Sequence[float] | Float | Int, *, integer: bool | None = None, unit: str | None = None
+    ) -> Column:
         """A number column from any real array; whole numbers are remembered as such."""
         array = np.asarray(values)
         whole = bool(np.issubdtype(array.dtype, np.integer)) if integer is None else integer

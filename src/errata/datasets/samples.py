@@ -95,5 +95,8 @@ def _digits(bunch: Any, roles: Roles) -> Dataset:
     pictures = Pictures(
         modality="image", content_hash=bytes_hash(images), image=picture_reader(images), read=lambda rows: flat[rows]
     )
-    note = "The file does not name its 13 writers; its 14 sheets, blocks that repeat one sequence of digits, stand for them."
+    note = (
+        "The file does not name its 13 writers; its 14 sheets, blocks that repeat one sequence of digits, stand for "
+        "them."
+    )
     return assemble(columns, roles=roles, name="digits", origin="sample:digits", notes=(note,), pictures=pictures)

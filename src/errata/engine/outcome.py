@@ -21,6 +21,9 @@ _FEW_CLASSES = 20
 _SMALLEST_PROBABILITY = 1e-7
 """Losses are capped at -log of this, about 16: one infinite loss would drown every mean."""
 
+_LARGEST = 1e100
+"""Numbers beyond this are taken for infinite: the sum of their squares would be."""
+
 _LEFT_OUT_LIMIT = 0.01
 """The contract's limit: up to 1 % of rows without a usable output are left out with a caveat, above it nothing runs."""
 
@@ -72,32 +75,36 @@ def task_of(label: Column, *, asked: Task | None, model: ModelSpec | None = None
     return "classification" if whole and len(distinct) <= _FEW_CLASSES else "regression"
 
 
-def from_table(dataset: Dataset, task: Task) -> Outcome:
-    """The outcome of predictions that stand in the table, as a prediction column or as score columns."""
-    label = dataset.table.column(_known(dataset.label, "label"))
+def from_table(dataset: Dataset, task: Task, *, positive: Level | None = None) -> Outcome:
+    """The outcome of predictions that stand in the table, as a prediction column or as score columns.
+
+    positive  the class that one lone score column speaks of; see `positive_class` when None
+    """
     if task == "regression":
-        predicted = _numbers(dataset.table.column(_known(dataset.prediction, "prediction")), "prediction")
-        return _regression(_numbers(label, "label"), predicted)
-    coded = _code(label, str(dataset.label))
-    scores = _score_columns(dataset)
+        return _regression(_numbers(dataset, dataset.label, "label"), _numbers(dataset, dataset.prediction, "prediction"))
+    coded = _label_codes(dataset)
+    given = _given_scores(dataset, coded, positive)
     if dataset.prediction is None:
-        if scores is None:
+        if given is None:
             raise UsageError("There is no prediction.", hint="name its column with --prediction, or connect a --model.")
-        return _classification(coded, _best(scores, tuple(dataset.score_classes)), scores, tuple(dataset.score_classes))
-    predicted = _code(dataset.table.column(dataset.prediction), dataset.prediction)
-    return _classification(coded, predicted, scores, tuple(dataset.score_classes))
+        predicted = _best(given.scores, given.classes)
+    else:
+        predicted = _code(dataset.table.column(dataset.prediction), dataset.prediction)
+    if given is None:
+        return _classification(coded, predicted, None, ())
+    outcome = _classification(coded, predicted, given.scores, given.classes)
+    return replace(outcome, caveats=(*given.caveats, *outcome.caveats))
 
 
 def from_output(dataset: Dataset, task: Task, output: Output, spec: ModelSpec, *, answered: Bool) -> Outcome:
     """The outcome of a model that was run on every row; `answered` (N,) bool is false where it raised."""
-    label = dataset.table.column(_known(dataset.label, "label"))
     if task == "regression":
         if output.values is None:
             raise UsageError(
                 f"`{spec.name}` gives classes, and the task is regression.", hint="say --task classification."
             )
-        return _without(_regression(_numbers(label, "label"), output.values), answered)
-    coded = _code(label, str(dataset.label))
+        return _without(_regression(_numbers(dataset, dataset.label, "label"), output.values), answered)
+    coded = _label_codes(dataset)
     if output.scores is None and output.labels is None:
         raise UsageError(f"`{spec.name}` gives numbers, and the task is classification.", hint="say --task regression.")
     if output.scores is None:
@@ -120,7 +127,7 @@ def losses(outcome: Outcome, metric: Metric, positive: Level | None) -> NDArray[
         return np.asarray(np.abs(off) if metric == "absolute-error" else off * off)
     if metric == "loss":
         return _cross_entropy(outcome)
-    wrong = (outcome.labels != outcome.predicted).astype(np.float64)
+    wrong: NDArray[np.float64] = (outcome.labels != outcome.predicted).astype(np.float64)
     if metric == "error":
         return wrong
     code = outcome.classes.index(_known(positive, "positive class"))
@@ -150,7 +157,9 @@ def positive_class(classes: Sequence[Level], asked: Level | None) -> Level:
 
 
 def _regression(labels: Float, predicted: Float) -> Outcome:
-    usable, caveats = _usable([("label", np.isfinite(labels)), ("prediction", np.isfinite(predicted))])
+    usable, caveats = _usable([("label", np.abs(labels) <= _LARGEST), ("prediction", np.abs(predicted) <= _LARGEST)])
+    if np.ptp(labels[usable]) == 0:
+        caveats += (f"The label is {labels[usable][0]:g} in every row.",)
     return Outcome(
         task="regression", classes=(), labels=labels, predicted=np.asarray(predicted, dtype=np.float64), scores=None,
         usable=usable, caveats=caveats,
@@ -172,10 +181,21 @@ def _classification(
         if len(classes) > scores.shape[1]:
             scores = np.pad(scores, ((0, 0), (0, len(classes) - scores.shape[1])))
     usable, left = _usable(checks)
+    labels, said = _recode(label, classes), _recode(predicted, classes)
     return Outcome(
-        task="classification", classes=classes, labels=_recode(label, classes), predicted=_recode(predicted, classes),
-        scores=scores, usable=usable, caveats=(*caveats, *left),
+        task="classification", classes=classes, labels=labels, predicted=said, scores=scores, usable=usable,
+        caveats=(*caveats, *left, *_odd_labels(labels[usable], said[usable], classes)),
     )  # fmt: skip
+
+
+def _odd_labels(labels: NDArray[np.int32], predicted: NDArray[np.int32], classes: tuple[Level, ...]) -> tuple[str, ...]:
+    """Caveats where the truth is always the same, or the prediction never is the truth."""
+    said = []
+    if len(labels) and (labels == labels[0]).all():
+        said.append(f"Every row is labelled `{classes[labels[0]]}`: nothing is known of other classes.")
+    if len(labels) > 1 and (labels != predicted).all():
+        said.append("Every prediction is wrong. Are predictions and labels of the same rows, and mean the same classes?")
+    return tuple(said)
 
 
 def _same_words(
@@ -202,11 +222,12 @@ def _strangers(label: _Coded, predicted: _Coded, known: tuple[Level, ...]) -> tu
             f"Labels and predictions share no class: labels are {_some(label.levels)}, predictions {_some(says)}.",
             hint="check --label and --prediction, or the order of the model's classes.",
         )
-    strangers = [level for level in label.levels if known and level not in says]
+    strangers = [level for level in label.levels if level not in says]
     if not strangers:
         return ()
     rows = int(np.isin(label.codes, [label.levels.index(level) for level in strangers]).sum())
-    return (f"{rows} rows have labels that the model cannot predict ({_some(strangers)}); they count as wrong.",)
+    why = "the model cannot predict" if known else "are never predicted"
+    return (f"{_rows(rows, 'has', 'have')} labels that {why} ({_some(strangers)}); they count as wrong.",)
 
 
 def _odd_scores(scores: NDArray[np.float32]) -> tuple[str, ...]:
@@ -232,14 +253,19 @@ def _usable(checks: Sequence[tuple[str, Bool]]) -> tuple[Bool, tuple[str, ...]]:
             continue
         rows = int(usable.sum())
         if bad == rows:
-            raise UsageError(f"No row has a {what}: all {rows} values are missing or not numbers.")
+            error = UsageError if what == "label" else CannotRunError
+            raise error(
+                f"No row has a usable {what}: all {rows} are missing, NaN or infinite.",
+                hint=f"look at the {what} in the data" + ("." if what == "label" else ", or at what the model gives."),
+            )
         if what != "label" and bad > max(1.0, _LEFT_OUT_LIMIT * rows):
             raise CannotRunError(
                 f"{bad} of {rows} rows ({bad / rows:.1%}) have no usable {what} (missing, NaN or infinite), "
                 "more than the 1 % that can be left out.",
                 hint=f"repair the {what} of these rows, or leave the rows out of the data.",
             )
-        caveats.append(f"{bad} rows without a usable {what} are left out.")
+        usable_one = what if what == "scores" else f"a usable {what}"
+        caveats.append(f"{_rows(bad, 'is', 'are')} left out without {usable_one} (missing, NaN or infinite).")
         usable &= good
     return usable, tuple(caveats)
 
@@ -271,7 +297,10 @@ def _code(column: Column, name: str) -> _Coded:
         column = Column.category([column.text(row) for row in range(len(column))])
         return _Coded(codes=np.asarray(column.values, dtype=np.int32), levels=column.levels)
     if column.kind != "number":
-        raise UsageError(f"Column `{name}` holds {column.kind} values, which are no classes.")
+        raise UsageError(
+            f"Column `{name}` holds {column.kind} values, which are no classes.",
+            hint="labels and predictions are words, whole numbers, or true and false.",
+        )
     return _code_labels(np.asarray(column.values))
 
 
@@ -281,6 +310,8 @@ def _code_labels(values: NDArray[Any]) -> _Coded:
         column = Column.category([None if value is None else _plain(value) for value in values.tolist()])
         return _Coded(codes=np.asarray(column.values, dtype=np.int32), levels=column.levels)
     missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), dtype=bool)
+    if missing.all():
+        return _Coded(codes=np.full(len(values), -1, dtype=np.int32), levels=())
     distinct, codes = np.unique(np.where(missing, values[~missing][:1].sum(), values), return_inverse=True)
     levels = tuple(_plain(value) for value in distinct.tolist())
     return _Coded(codes=np.where(missing, -1, codes).astype(np.int32), levels=levels)
@@ -313,6 +344,60 @@ def _classes_by_order(levels: tuple[Level, ...], k: int, spec: ModelSpec) -> tup
     )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Given:
+    """Scores that stand in the table, (N, k) float32, and the class of each column."""
+
+    scores: NDArray[np.float32]
+    classes: tuple[Level, ...]
+    caveats: tuple[str, ...] = ()
+
+
+def _given_scores(dataset: Dataset, label: _Coded, positive: Level | None) -> _Given | None:
+    """Scores with the classes of their columns: by name, else in the order of the sorted labels."""
+    scores = _score_columns(dataset)
+    if scores is None:
+        return None
+    named, levels, k = tuple(dataset.score_classes), label.levels, scores.shape[1]
+    if k == 1:
+        return _one_score(scores[:, 0], str(dataset.scores[0]), named, levels, positive)
+    if {str(name) for name in named} & {str(level) for level in levels}:
+        return _Given(scores=scores, classes=named)
+    numbered = not named or [str(name) for name in named] == [str(number) for number in range(k)]
+    if numbered and k == len(levels):
+        words = f"The {k} score columns are taken in the order of the sorted labels: {', '.join(map(str, levels[:6]))}"
+        return _Given(scores=scores, classes=levels, caveats=(words + (" ..." if k > 6 else "."),))
+    if named:
+        return _Given(scores=scores, classes=named)
+    raise UsageError(
+        f"There are {k} score columns, and the label has {len(levels)} classes ({_some(levels)}).",
+        hint="name the columns by their classes, such as p_yes and p_no, and say --scores p_.",
+    )
+
+
+def _one_score(
+    scores: NDArray[np.float32], column: str, named: tuple[Level, ...], levels: tuple[Level, ...],
+    positive: Level | None,
+) -> _Given:  # fmt: skip
+    """One lone column is the probability of the positive class; the other of two classes has the rest."""
+    if len(levels) > 2:
+        raise UsageError(
+            f"`{column}` is one column of scores, and the label has {len(levels)} classes ({_some(levels)}).",
+            hint="give one column per class, such as p_yes and p_no, and say --scores p_.",
+        )
+    known = np.isfinite(scores)
+    if known.any() and not (scores[known].min() >= -1e-6 and scores[known].max() <= 1.0 + 1e-6):
+        raise UsageError(
+            f"`{column}` goes from {scores[known].min():g} to {scores[known].max():g}, expected a probability.",
+            hint="apply a sigmoid before saving it, or name a column of predictions with --prediction.",
+        )
+    meant = named[0] if named and positive is None else positive
+    chosen = positive_class(levels, meant) if len(levels) == 2 or meant is not None else levels[0]
+    rest: Level = next((level for level in levels if level != chosen), f"not {chosen}")
+    said = f"`{column}` is read as the probability of `{chosen}`."
+    return _Given(scores=np.stack([1.0 - scores, scores], axis=1), classes=(rest, chosen), caveats=(said,))
+
+
 def _score_columns(dataset: Dataset) -> NDArray[np.float32] | None:
     if not dataset.scores:
         return None
@@ -322,10 +407,35 @@ def _score_columns(dataset: Dataset) -> NDArray[np.float32] | None:
     return np.stack([np.asarray(column.values, dtype=np.float32) for column in columns], axis=1)
 
 
-def _numbers(column: Column, what: str) -> Float:
+def _label_codes(dataset: Dataset) -> _Coded:
+    """The label as classes; refused where it has no values, or nearly as many as rows."""
+    name = str(_known(dataset.label, "label"))
+    coded = _code(dataset.table.column(name), name)
+    codes = coded.codes[coded.codes >= 0]
+    if not len(codes):
+        raise UsageError(f"The label `{name}` has no values.", hint="name another column with --label.")
+    distinct = int(np.count_nonzero(np.bincount(codes)))
+    if distinct > max(_FEW_CLASSES, len(codes) // 2):
+        raise UsageError(
+            f"The label `{name}` has {distinct:,} different values in {len(codes):,} rows, which are no classes.",
+            hint="name another column with --label, or say --task regression for numbers.",
+        )
+    return coded
+
+
+def _numbers(dataset: Dataset, name: str | None, what: str) -> Float:
+    column = dataset.table.column(_known(name, what))
     if column.kind not in ("number", "boolean"):
-        raise UsageError(f"The {what} holds {column.kind} values, and regression needs numbers.")
+        raise UsageError(
+            f"The {what} `{name}` holds {column.kind} values, and regression needs numbers.",
+            hint=f"name another column with --{what}, or say --task classification.",
+        )
     return np.asarray(column.values, dtype=np.float64)
+
+
+def _rows(count: int, one: str, many: str) -> str:
+    """The subject and verb of a sentence about rows: "1 row is", "7 rows are"."""
+    return f"1 row {one}" if count == 1 else f"{count} rows {many}"
 
 
 def _known(value: Any, what: str) -> Any:

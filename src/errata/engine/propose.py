@@ -43,11 +43,9 @@ def propose(methods: Sequence[Any], evaluation: Evaluation, job: Job) -> Proposa
             proposers = (name,) if known is None else (*known.proposed_by, name)
             found[proposal.id] = replace(proposal, proposed_by=tuple(dict.fromkeys(proposers)))
         seconds = round(time.perf_counter() - began, 3)
-        records.append(
-            MethodRecord(
-                name=name, options=options(method), seconds=seconds, proposed=len(slices), status=status, message=message
-            )
-        )
+        records.append(MethodRecord(
+            name=name, options=options(method), seconds=seconds, proposed=len(slices), status=status, message=message,
+        ))  # fmt: skip
     return Proposals(slices=tuple(found.values()), records=tuple(records))
 
 

@@ -14,7 +14,6 @@ __all__ = ["Contrast"]
 
 # Up to here a histogram per class is cheaper than a weighted one, and it stays in the processor's cache.
 _FEW_CLASSES = 4
-_TAIL = 0.995
 _TINY = 1e-12
 
 
@@ -24,11 +23,11 @@ class Contrast:
 
     Sums come as arrays (3, ...): rows, losses, and the losses expected from the rows' classes alone. A row expects the
     mean of its class, so a set that merely picks a bad class has no gain. For a loss that is not 0 or 1, the second is
-    the sum of what exceeds the class mean and the third is 0.
+    the sum of normal scores and the third is 0.
 
     binary    losses are 0 or 1
-    loss      (n,) float64: 0 or 1, or what exceeds the class mean (extreme values drawn in, so that a handful of rows
-              is no region)
+    loss      (n,) float64: 0 or 1, or normal scores: the normal quantile of the loss's rank within its class, so that a
+              handful of huge losses is no region, and classes may spread differently
     expected  (n,) float64: the mean of the row's class; 0 where the loss is not binary
     stratum   (n,) int32 codes below `strata`
     """
@@ -48,10 +47,7 @@ class Contrast:
         expected = mean[stratum]
         if binary:
             return Contrast(binary=True, loss=loss, expected=expected, stratum=stratum, strata=strata)
-        excess = loss - expected
-        if len(excess):
-            excess = np.clip(excess, *np.quantile(excess, [1.0 - _TAIL, _TAIL]))
-            excess -= (np.bincount(stratum, weights=excess, minlength=strata) / np.maximum(rows, 1))[stratum]
+        excess = _normal_scores(loss, stratum, rows)
         zero = np.zeros(len(excess))
         return Contrast(binary=False, loss=excess, expected=zero, stratum=stratum, strata=strata)
 
@@ -170,6 +166,24 @@ class Contrast:
         raised = odds * rate / (1.0 - rate + odds * rate)
         table = np.stack([np.log((1.0 - raised) / (1.0 - rate)), np.log(raised / rate)])
         return table[(self.loss[rows] > 0).astype(np.int8), self.stratum[rows]]
+
+
+def _normal_scores(loss: Float, stratum: Int, rows: Int) -> Float:
+    """(n,) the normal quantile of each loss's rank within its class; equal losses share the mean of theirs."""
+    from scipy.special import ndtri
+
+    order = np.lexsort((loss, stratum))
+    ranked, classes = loss[order], stratum[order]
+    starts = np.cumsum(rows) - rows
+    place = np.arange(len(loss)) - starts[classes]
+    score = ndtri((place + 0.5) / np.maximum(rows, 1)[classes])
+    new = np.ones(len(loss), dtype=bool)
+    new[1:] = (ranked[1:] != ranked[:-1]) | (classes[1:] != classes[:-1])
+    tie = np.cumsum(new) - 1
+    mean = np.bincount(tie, weights=score) / np.bincount(tie)
+    result = np.empty(len(loss))
+    result[order] = mean[tie]
+    return result
 
 
 def _relative_entropy(observed: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from errata.core.errors import CannotRunError
 from errata.core.evaluation import FOLDS, Evaluation
 from errata.core.model import ModelSpec
 from errata.core.source import Source
-from errata.store.arrow import from_arrow, note, to_arrow
+from errata.store.arrow import from_arrow, note, numpy_values, plain_array, to_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -144,13 +144,12 @@ def hash_ids(dataset: Dataset, start: int, stop: int) -> pa.Array:
     text[:, 0::2], text[:, 1::2] = digits[octets >> 4], digits[octets & 15]
     again = np.flatnonzero(dataset.occurrence[start:stop])
     if len(again):
-        words = [bytes(row).decode() for row in text]
+        words: list[str | None] = [bytes(row).decode() for row in text]
         for row in again:
-            words[row] += f"-{dataset.occurrence[start + row]}"
-        return pa.array(words, type=pa.large_string())
+            words[row] = f"{words[row]}-{dataset.occurrence[start + row]}"
+        return to_arrow(Column.strings(words), 0, len(words), {})
     offsets = np.arange(stop - start + 1, dtype=np.int64) * 16
-    buffers = [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(text.tobytes())]
-    return pa.Array.from_buffers(pa.large_string(), stop - start, buffers)
+    return pa.Array.from_buffers(pa.large_string(), stop - start, [None, pa.py_buffer(offsets), pa.py_buffer(text)])
 
 
 def _write(
@@ -179,9 +178,7 @@ def _write(
 
 def _array(column: Column, start: int, stop: int, said: Mapping[str, Any]) -> pa.Array:
     if column.kind == "number" and not np.issubdtype(column.values.dtype, np.floating):
-        import pyarrow as pa
-
-        return pa.array(column.values[start:stop])
+        return plain_array(column.values[start:stop])
     return to_arrow(column, start, stop, said)
 
 
@@ -286,7 +283,7 @@ class StoredMembers(Mapping[str, Bool]):
     def __getitem__(self, name: str) -> Bool:
         if name not in self._names:
             raise KeyError(name)
-        return np.asarray(read_column(self._file, name).to_numpy(), dtype=bool)
+        return np.asarray(numpy_values(read_column(self._file, name).cast("int8")) == 1)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

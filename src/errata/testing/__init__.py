@@ -6,6 +6,7 @@ errata.diagnose(world.to_frame(), label=world.label, prediction=world.prediction
 """
 
 from errata.testing.nulls import NULLS, NullKind, null
+from errata.testing.permuted import permuted
 from errata.testing.planted import KINDS, PlantedKind, planted
 from errata.testing.tiny import TINY, tiny_images, tiny_model, tiny_table
 from errata.testing.world import Region, World
@@ -19,6 +20,7 @@ __all__ = [
     "Region",
     "World",
     "null",
+    "permuted",
     "planted",
     "tiny_images",
     "tiny_model",

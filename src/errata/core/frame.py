@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from typing import Any
 
-from errata.core.diagnosis import Diagnosis
 from errata.core.errors import MissingExtraError
+from errata.core.finding import Finding
 
 __all__ = ["findings_frame"]
 
 _LIBRARIES = ("pandas", "polars", "pyarrow")
 
 
-def findings_frame(diagnosis: Diagnosis) -> Any:
-    """One row per finding, best first; a pandas, polars or pyarrow table, whichever library the data came in.
+def findings_frame(findings: Sequence[Finding], *, native: str | None = None) -> Any:
+    """One row per finding, in their order; a pandas, polars or pyarrow table, as `native` names the library.
 
     Columns: id, status, title, rule, family, members, inside, outside, difference, low, high, q_value,
     share_of_errors, proposed_by. Where no dataframe was brought, pandas if it is installed, else polars, else pyarrow.
@@ -23,7 +24,6 @@ def findings_frame(diagnosis: Diagnosis) -> Any:
     """
     import narwhals as nw
 
-    findings = diagnosis.findings
     intervals = [finding.metric.interval or (None, None) for finding in findings]
     columns: dict[str, list[Any]] = {
         "id": [finding.id for finding in findings],
@@ -46,12 +46,11 @@ def findings_frame(diagnosis: Diagnosis) -> Any:
         name: nw.Float64() if name in numbers else nw.Int64() if name == "members" else nw.String() for name in columns
     }
     # Without an explicit schema a run without findings, or without any q-value, would have columns of no type.
-    return nw.from_dict(columns, schema=schema, backend=_library(diagnosis)).to_native()
+    return nw.from_dict(columns, schema=schema, backend=_library(native)).to_native()
 
 
-def _library(diagnosis: Diagnosis) -> Any:
-    brought = None if diagnosis.evaluation is None else diagnosis.evaluation.dataset.native
-    for name in (brought, *_LIBRARIES):
+def _library(native: str | None) -> Any:
+    for name in (native, *_LIBRARIES):
         if name is not None and importlib.util.find_spec(name) is not None:
             return name
     raise MissingExtraError("A table of findings needs `pandas`, `polars` or `pyarrow`.", hint="pip install pandas")
