@@ -102,10 +102,10 @@ class Diagnosis:
 
     def to_frame(self) -> Any:
         """One row per finding, in the dataframe library that the user brought (pandas if installed otherwise)."""
-        from errata.core.frame import findings_frame
+        from errata.core.frame import to_frame
 
         native = None if self.evaluation is None else self.evaluation.dataset.native
-        return findings_frame(self.findings, native=native)
+        return to_frame(self.findings, native=native)
 
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
         """Write the run directory (design.md section 6); a different run in the same folder is refused."""

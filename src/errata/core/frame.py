@@ -9,12 +9,12 @@ from typing import Any
 from errata.core.errors import MissingExtraError
 from errata.core.finding import Finding
 
-__all__ = ["findings_frame"]
+__all__ = ["to_frame"]
 
 _LIBRARIES = ("pandas", "polars", "pyarrow")
 
 
-def findings_frame(findings: Sequence[Finding], *, native: str | None = None) -> Any:
+def to_frame(findings: Sequence[Finding], *, native: str | None = None) -> Any:
     """One row per finding, in their order; a pandas, polars or pyarrow table, as `native` names the library.
 
     Columns: id, status, title, rule, family, members, inside, outside, difference, low, high, q_value,
