@@ -15,10 +15,10 @@ from errata import __version__
 from errata.confirm import Confirmation, confirm
 from errata.core.columns import Level
 from errata.core.diagnosis import Diagnosis, RunRecord
-from errata.core.errors import UsageError, nearest
+from errata.core.errors import CannotRunError, UsageError, nearest
 from errata.core.evaluation import CONFIRM, EXPLORE, FOLDS, SEALED, Evaluation, Metric
 from errata.core.finding import Finding
-from errata.core.method import Job, info, load_method
+from errata.core.method import Job, info, load_method, options
 from errata.core.model import Model, Task
 from errata.datasets.roles import Roles
 from errata.describe import describe
@@ -125,6 +125,8 @@ def diagnose(
         max_proposals=max_proposals,
     )  # fmt: skip
     chosen = plan(methods, settings)
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"`seed` is `{seed}`.", hint="a whole number from 0 to 4,294,967,295.")
     given, data = (first, second) if second is not None else (model, first)
     if isinstance(data, Evaluation):
         connected, evaluation = None, data
@@ -172,6 +174,7 @@ def judge(
         progress=part(report, 0.0, 0.7),
     )  # fmt: skip
     proposals = propose(methods, evaluation, job)
+    _check_any_ran(proposals)
     watch.lap("propose")
     report(0.7, "testing on held-out rows")
     confirmation = confirm(
@@ -187,6 +190,7 @@ def judge(
         confirmation = confirmation.as_seen()
     watch.lap("confirm")
     report(0.8, "describing and explaining")
+    job = replace(job, progress=_quiet)
     findings = tuple(_told(finding, confirmation, evaluation, job) for finding in confirmation.findings)
     tree = error_tree(evaluation, job)
     watch.lap("explain")
@@ -208,11 +212,15 @@ def plan(methods: Sequence[Any] | None, settings: Mapping[str, Any] | None = Non
         if not dot:
             raise UsageError(f"The setting `{key}` names no method.", hint="write METHOD.OPTION=VALUE.")
         changes.setdefault(name, {})[option] = value
+    if methods is not None and not len(methods):
+        raise UsageError("`methods` names no method.", hint=f"such as {', '.join(DISCOVER)}.")
     chosen = []
     for method in DISCOVER if methods is None else methods:
         name = method if isinstance(method, str) else info(method).name
-        mine = changes.pop(name, {})
-        chosen.append(_configured(method, mine))
+        chosen.append(_configured(method, changes.pop(name, {})))
+        family = info(chosen[-1]).family
+        if family in ("explain", "repair"):
+            raise UsageError(f"`{name}` proposes nothing: it is there to {family}.", hint=f"try {', '.join(DISCOVER)}.")
     for name in changes:
         load_method(name)  # an unknown name gets its hint here
         raise UsageError(f"`{name}` has settings but does not run.", hint=f"add it with methods=[..., '{name}'].")
@@ -222,6 +230,16 @@ def plan(methods: Sequence[Any] | None, settings: Mapping[str, Any] | None = Non
 def part(progress: Progress, start: float, stop: float) -> Progress:
     """A progress report for one stretch of the whole."""
     return lambda share, words: progress(start + share * (stop - start), words)
+
+
+def _check_any_ran(proposals: Proposals) -> None:
+    """A run in which nothing was looked for must not pass for one that found nothing."""
+    failed = [record for record in proposals.records if record.status == "failed"]
+    if failed and not any(record.status == "done" for record in proposals.records):
+        raise CannotRunError(
+            f"Every method failed, `{failed[0].name}` with: {failed[0].message.splitlines()[0]}",
+            hint="try its options one by one, or other methods (`errata methods`).",
+        )
 
 
 def _told(finding: Finding, confirmation: Confirmation, evaluation: Evaluation, job: Job) -> Finding:
@@ -234,14 +252,28 @@ def _told(finding: Finding, confirmation: Confirmation, evaluation: Evaluation, 
 
 
 def _configured(method: Any, changes: Mapping[str, Any]) -> Any:
-    cls = load_method(method) if isinstance(method, str) else None
-    if cls is None:
-        return replace(method, **changes) if changes else method
-    known = dict.fromkeys(cls.__dataclass_fields__)
-    for option in changes:
+    named = isinstance(method, str)
+    chosen = load_method(method)() if named else method
+    known = options(chosen)
+    for option, value in changes.items():
+        name = info(chosen).name
         if option not in known:
-            raise UsageError(f"`{method}` has no option `{option}`.", hint=nearest(option, known))
-    return cls(**changes)
+            raise UsageError(f"`{name}` has no option `{option}`.", hint=nearest(option, known))
+        if not _fits(value, known[option]):
+            raise UsageError(
+                f"`{name}.{option}` is `{value}`, expected a value like `{known[option]}`.",
+                hint=f"`errata methods {name}` lists its options.",
+            )
+    return replace(chosen, **changes) if changes else chosen
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Whether an option may have this value, as far as its default tells."""
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(value, bool) and (default is None or isinstance(default, bool))
+    if isinstance(default, int):
+        return isinstance(value, int)
+    return isinstance(value, int | float) if isinstance(default, float) else True
 
 
 def _record(

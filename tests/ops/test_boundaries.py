@@ -29,7 +29,7 @@ def test_one_cut_climbs_to_the_best_interval_there_is(seed: int) -> None:
     columns = numbers(300, "x", seed=seed)
     x = np.asarray(columns["x"].values)
     here = ground(columns, np.where((x > 30) & (x <= 60), 0.6, 0.1), seed=seed)
-    found = climb(fitted([Span(column="x", low=20.0, high=70.0)], here), here)
+    found = climb(fitted([Span(column="x", low=28.0, high=62.0)], here), here)
     ends = np.concatenate([[-INF], 0.5 * (np.sort(x)[1:] + np.sort(x)[:-1]), [INF]])
     best = max(
         fitted([Span(column="x", low=low, high=high)], here).value

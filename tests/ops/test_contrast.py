@@ -45,7 +45,8 @@ def test_several_classes_have_nearly_the_gain_of_the_proof() -> None:
     assert float(contrast.gain(contrast.sums(members))) == pytest.approx(exact, rel=0.15)
 
 
-def test_real_losses_have_the_gain_of_the_proof() -> None:
+def test_normal_losses_have_the_gain_of_the_proof() -> None:
+    """Normal scores of normal losses are the losses themselves, but for place and scale."""
     contrast, loss, _ = drawn(1, binary=False, n=20_000)
     members = loss + np.random.default_rng(4).normal(size=len(loss)) > 2.0
     squares = float((loss**2).sum())
@@ -67,11 +68,23 @@ def test_fewer_errors_gain_nothing() -> None:
     assert float(contrast.gain(contrast.sums(loss == 0))) == 0.0
 
 
-def test_a_handful_of_huge_losses_is_drawn_in() -> None:
-    loss = np.zeros(10_000)
-    loss[:20] = 1e6
-    contrast = Contrast.of(loss, np.zeros(len(loss), dtype=np.int32), binary=False)
-    assert np.abs(contrast.loss).max() == pytest.approx(0.0, abs=1e-9)
+def test_a_handful_of_huge_losses_counts_by_its_ranks() -> None:
+    loss = np.arange(10_000.0)
+    huge = np.where(loss > 9_990, 1e9, loss)
+    one = np.zeros(len(loss), dtype=np.int32)
+    usual, skewed = (Contrast.of(values, one, binary=False).loss for values in (loss, huge))
+    assert skewed[:9_991] == pytest.approx(usual[:9_991])
+    assert np.ptp(skewed[9_991:]) == 0.0
+    assert skewed.max() < 4.0
+
+
+def test_scores_are_ranks_within_the_class() -> None:
+    loss = np.array([1.0, 2.0, 2.0, 9.0, 100.0, 300.0, 200.0])
+    stratum = np.array([0, 0, 0, 0, 1, 1, 1], dtype=np.int32)
+    scores = Contrast.of(loss, stratum, binary=False).loss
+    assert scores[1] == scores[2] == pytest.approx(0.0, abs=1e-12)
+    assert scores[0] == -scores[3]
+    assert scores[4:].tolist() == pytest.approx([-0.9674, 0.9674, 0.0], abs=1e-4)
 
 
 def test_evidence_is_the_log_ratio_of_the_rates() -> None:

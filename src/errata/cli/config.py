@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from errata.cli.kinds import quoted, with_count
+from errata.cli.kinds import DEFAULT_FOLDS, quoted, with_count
 from errata.cli.options import DIAGNOSED, variable
 from errata.cli.verb import Verb
 from errata.core.errors import UsageError, nearest
@@ -46,7 +46,7 @@ class Configured(Verb):
             config = nearest_config(Path.cwd(), {flag.opts[0].removeprefix("--"): str(flag.name) for flag in DIAGNOSED})
             repeated = {str(flag.name): variable(flag.opts[0]) for flag in DIAGNOSED if flag.multiple}
             listed = {name: [os.environ[word]] for name, word in repeated.items() if os.environ.get(word)}
-            ctx.default_map = {**config.options, **listed}
+            ctx.default_map = {**_for_flags(config.options), **listed}
             ctx.meta[METHODS] = config.methods
         return super().parse_args(ctx, with_count(args))
 
@@ -62,9 +62,12 @@ def nearest_config(folder: Path, known: Mapping[str, str]) -> Config:
     if path is None:
         return Config()
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("errata", {})
+        tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
     except (OSError, ValueError) as error:
         raise UsageError(f"`{path}` cannot be read: {error}", hint="is it valid TOML?") from error
+    table = tools.get("errata", {}) if isinstance(tools, dict) else {}
+    if not isinstance(table, dict):
+        raise UsageError(f"`{path}` sets `tool.errata` to `{table}`.", hint="write a table [tool.errata] of options.")
     methods = table.pop("methods", {}) if isinstance(table.get("methods"), dict) else {}
     for key in table:
         if key.replace("_", "-") not in known:
@@ -81,6 +84,24 @@ def check_environment(flags: Sequence[str]) -> None:
             close = get_close_matches(name, sorted(known), n=1, cutoff=0.85)
             if close:
                 raise UsageError(f"The variable `{name}` is no option.", hint=f"did you mean `{close[0]}`?")
+
+
+def _for_flags(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of the file as the flags take them: lists where a flag may be repeated, words or numbers elsewhere."""
+    flags = {str(flag.name): flag for flag in DIAGNOSED}
+    return {name: _for_flag(flags[name], value) for name, value in options.items()}
+
+
+def _for_flag(flag: click.Option, value: Any) -> Any:
+    word = flag.opts[0]
+    if isinstance(value, dict) or (isinstance(value, list) and not flag.multiple and word != "--shares"):
+        raise UsageError(f"pyproject.toml sets `{word.removeprefix('--')}` to `{value}`.", hint="write one value.")
+    if flag.multiple and not isinstance(value, list):
+        return [str(value)]
+    if word == "--out-of-fold" and value is True:
+        return DEFAULT_FOLDS
+    # As text, so that 1.5 is no whole number and true no share.
+    return value if flag.is_flag or isinstance(value, list | str) else str(value)
 
 
 def _is_file(place: Path) -> bool:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -29,6 +30,8 @@ def run(words: Sequence[str]) -> int:
     from errata.cli.terminal import complain
 
     began = time.time()
+    # What a method raised stands in the run; Python's handler of last resort would print its traceback as well.
+    logging.getLogger("errata").addHandler(logging.NullHandler())
     try:
         with app.make_context("errata", list(words)) as context:
             code = app.invoke(context)
@@ -45,6 +48,10 @@ def run(words: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         complain(_interrupted(words, began))
         return INTERRUPTED
+    except SystemExit as end:
+        # Taken for our own exit code, a model that calls sys.exit(0) would pass every gate.
+        complain(f"The model's code called `sys.exit({end.code})`.\nHint: let it raise an error instead.")
+        return CANNOT_RUN
     except BrokenPipeError:
         # Whoever read our output has seen enough; what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

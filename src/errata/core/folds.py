@@ -97,8 +97,12 @@ def split(
     notes: tuple[str, ...] = ()
     if dataset.split is not None:
         parts = _parts(dataset.table.column(dataset.split), dataset.split)
+        lost = int((usable & (parts == "")).sum())
+        if lost:
+            notes += (f"{lost:,} rows without `{dataset.split}` are left out.",)
         if (usable & (parts == _VALIDATION)).any() and (usable & (parts == _TEST)).any():
-            return _check(_by_column(dataset, parts, usable, copies), dataset)
+            taken = _by_column(dataset, parts, usable, copies)
+            return _check(replace(taken, notes=notes + taken.notes), dataset)
         chosen = usable & (parts != _TRAIN) & (parts != "")
         left = f"the {int(chosen.sum()):,} other rows"
         notes += (f"training rows by `{dataset.split}` are left out; {left} are split by hash.",)
@@ -262,7 +266,10 @@ def _by_time(column: Column, units: _Units, shares: tuple[float, float, float], 
     notes = (f"{lost:,} rows without `{name}` are left out.",) if lost else ()
     moments, of = np.unique(column.values[rows], return_inverse=True)
     if len(moments) < 2:
-        raise UsageError(f"The time column `{name}` has `{len(moments)}` values; blocks of time need two or more.")
+        raise UsageError(
+            f"The time column `{name}` has {len(moments)} different values, and blocks of time need two or more.",
+            hint="name another column with --time, or leave it out.",
+        )
     # Rows of one moment stay together: the cut lies between moments, as near to the share as it can.
     ends = np.cumsum(np.bincount(of)) / len(rows)
     first = min(int(np.abs(ends - shares[0]).argmin()), len(moments) - 2)
@@ -317,7 +324,9 @@ def _check(result: Split, dataset: Dataset) -> Split:
         if not (result.fold == fold).any():
             used = int((result.fold != LEFT_OUT).sum())
             raise UsageError(
-                f"`{dataset.origin or dataset.name}` has {used:,} usable rows, which leaves none to {word}.",
-                hint="give more labelled rows, or other `--shares`; rows without a label or prediction are not used.",
+                f"`{dataset.origin or dataset.name}` has {used:,} usable {'row' if used == 1 else 'rows'}, "
+                f"which leaves none to {word}.",
+                hint="give more labelled rows, or other `--shares`; not used are rows without a label or a prediction"
+                + (f", and training rows by `{dataset.split}`." if dataset.split is not None else "."),
             )
     return result

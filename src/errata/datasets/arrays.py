@@ -175,7 +175,7 @@ def _columns(arrays: Mapping[str, Any], n: int, roles: Roles, origin: str) -> tu
             columns[key] = Column(kind="embedding", values=array.astype(np.float32))
             continue
         if getattr(array, "ndim", 1) != 1 or len(array) != n:
-            shape = getattr(array, "shape", (len(array),))
+            shape = array.shape if hasattr(array, "shape") else (len(array),)
             said = f"`{key}` of `{origin}` has shape {shape}; there are {n:,} rows."
             raise UsageError(
                 said, hint="keys are `images` or `inputs`, `label`, `prediction`, `scores`; others are columns."

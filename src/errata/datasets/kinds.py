@@ -28,6 +28,8 @@ def read_dataset(data: Any, roles: Roles) -> Dataset:
         from errata.datasets.samples import read_sample
 
         return read_sample(data.removeprefix("sample:"), roles)
+    if isinstance(data, str) and data == "":
+        raise UsageError("The data is `` (an empty word).", hint=_KINDS)
     if isinstance(data, str | Path):
         return _read_path(Path(data), roles)
     if isinstance(data, tuple | list) and len(data) == 2 and hasattr(data[0], "shape"):

@@ -159,7 +159,18 @@ def _scores(
         prefix = _shared_prefix(said)
         return tuple(said), tuple(name[len(prefix) :] for name in said) if prefix else ()
     if said in table:
+        if table.column(said).kind not in ("number", "boolean", "scores", "embedding"):
+            raise UsageError(
+                f"`--scores {said}`: the column holds {table.column(said).kind} values.",
+                hint="scores are numbers; a column of words is a `--prediction`.",
+            )
         return (said,), ()
+    wordy = [f"{said}{level}" for level in levels if f"{said}{level}" in table and f"{said}{level}" not in numeric]
+    if wordy and wordy[0] not in taken:
+        raise UsageError(
+            f"`--scores {said}`: `{wordy[0]}` holds {table.column(wordy[0]).kind} values.",
+            hint="scores are numbers, one column per class.",
+        )
     found = tuple(name for name in numeric if name.startswith(said) and len(name) > len(said))
     if not found:
         wanted = f"{said}{levels[0]}" if levels else f"{said}<class>"

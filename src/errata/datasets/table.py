@@ -178,6 +178,10 @@ def _jsonl(path: Path) -> Iterable[tuple[str, Any]]:
     if head.lstrip()[:1] == b"[":
         raise UsageError(f"`{path}` is one JSON list.", hint="write one object per line (.jsonl).")
     packed = path.open("rb").read(2) == b"\x1f\x8b"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"{":
+        # pyarrow 26 crashes the process where the first line is `null`.
+        yield from _jsonl_line_by_line(path, packed=packed).items()
+        return
     try:
         with pa.input_stream(str(path), compression="gzip" if packed else None) as stream:
             table = arrow_json.read_json(stream, read_options=arrow_json.ReadOptions(block_size=1 << 26))

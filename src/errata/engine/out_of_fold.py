@@ -149,7 +149,10 @@ def task_of_model(model: Model, dataset: Dataset, task: Task | None) -> Task:
 def _target(column: Column, task: Task) -> _Target:
     if task == "regression":
         if column.kind not in ("number", "boolean"):
-            raise UsageError(f"The label holds {column.kind} values, and regression needs numbers.")
+            raise UsageError(
+                f"The label holds {column.kind} values, and regression needs numbers.",
+                hint="connect a classifier, or name another column with --label.",
+            )
         values = np.asarray(column.values, dtype=np.float64)
         present = np.isfinite(values)
         cuts = np.quantile(values[present], np.arange(1, FIFTHS) / FIFTHS) if present.any() else np.empty(0)
@@ -211,7 +214,8 @@ def _one_fold(
     train = np.flatnonzero(fold.train & target.present)
     with numeric_threads():
         try:
-            fresh = model.fit(dataset.read(train), target.values[train], seed=fold.seed + fold.number)
+            seed = (fold.seed + fold.number) % 2**32  # scikit-learn takes 32 bits
+            fresh = model.fit(dataset.read(train), target.values[train], seed=seed)
         except UsageError:
             raise
         except Exception as error:

@@ -81,7 +81,8 @@ def from_table(dataset: Dataset, task: Task, *, positive: Level | None = None) -
     positive  the class that one lone score column speaks of; see `positive_class` when None
     """
     if task == "regression":
-        return _regression(_numbers(dataset, dataset.label, "label"), _numbers(dataset, dataset.prediction, "prediction"))
+        values = _numbers(dataset, dataset.prediction, "prediction")
+        return _regression(_numbers(dataset, dataset.label, "label"), values)
     coded = _label_codes(dataset)
     given = _given_scores(dataset, coded, positive)
     if dataset.prediction is None:
@@ -194,7 +195,7 @@ def _odd_labels(labels: NDArray[np.int32], predicted: NDArray[np.int32], classes
     if len(labels) and (labels == labels[0]).all():
         said.append(f"Every row is labelled `{classes[labels[0]]}`: nothing is known of other classes.")
     if len(labels) > 1 and (labels != predicted).all():
-        said.append("Every prediction is wrong. Are predictions and labels of the same rows, and mean the same classes?")
+        said.append("Every prediction is wrong. Are labels and predictions of the same rows, in the same words?")
     return tuple(said)
 
 

@@ -198,9 +198,10 @@ class Runner:
         hopeless = seen >= HOPELESS_AFTER and self.failed > 0.5 * seen
         if self.failed > max(1.0, LEFT_OUT * self.total) or hopeless:
             identifier = self.dataset.ids(np.array([self.first_failed]))[0]
+            of = f"the first {seen:,}" if hopeless else f"{self.total:,}"
             raise CannotRunError(
-                f"The model `{self.model.spec.name}` raised on {self.failed} of the first {seen} rows, more than the "
-                f"1 % that can be left out; first on row `{identifier}`: {self.failed_words}",
+                f"The model `{self.model.spec.name}` raised on {self.failed} or more of {of} rows, and at most 1 % can "
+                f"be left out; first on row `{identifier}`: {self.failed_words}",
                 hint="try the model on that row; leave out or repair such rows.",
             )
 

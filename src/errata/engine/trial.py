@@ -328,8 +328,9 @@ def _difference(one: Output, other: Output) -> float:
     if one.scores is not None and other.scores is not None and one.scores.shape == other.scores.shape:
         return float(np.nanmax(np.abs(one.scores - other.scores), initial=0.0))
     if one.values is not None and other.values is not None and one.values.shape == other.values.shape:
-        size = np.maximum(np.abs(one.values), 1e-6)
-        return float(np.nanmax(np.abs(one.values - other.values) / size, initial=0.0))
+        known = np.isfinite(one.values) & np.isfinite(other.values)
+        size = np.maximum(np.abs(one.values[known]), 1e-6)
+        return float(np.max(np.abs(one.values[known] - other.values[known]) / size, initial=0.0))
     return 0.0
 
 

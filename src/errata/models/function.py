@@ -43,7 +43,8 @@ class FunctionModel:
             given = self.form.framed(inputs)
         else:
             given = inputs if self.form == AS_GIVEN or isinstance(inputs, list) else self.form.apply(inputs)
-        return as_answer(self.function(given), len(inputs))
+        rows = len(inputs)  # before the function is called: it may drop rows of what it was given
+        return as_answer(self.function(given), rows)
 
     def variants(self, inputs: Inputs) -> Sequence[FunctionModel]:
         """The same function with its inputs in other forms, the most usual first."""

@@ -168,6 +168,8 @@ def as_answer(raw: Any, rows: int) -> Answer:
         )
     if array.ndim == 2 and array.shape[1] == 1:
         array, named = array[:, 0], ()
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "replace")
     if array.dtype == object:
         array = np.array([plain(value) for value in array.ravel().tolist()]).reshape(array.shape)
     if array.dtype.kind in "biuf" and not (array.ndim == 1 and array.dtype.kind == "b"):
@@ -273,6 +275,10 @@ def _understand_one_number(numbers: NDArray[Any], named: tuple[Level, ...], leve
         raise UsageError(
             f"The model gives one number per input, and the labels have {count} classes ({_some(levels)}).",
             hint="return a label or one score per class, or say --task regression.",
+        )
+    if not np.isfinite(numbers).any():
+        raise CannotRunError(
+            "All answers of the trial are NaN or infinite.", hint="check the inputs that the model expects."
         )
     columns = _columns(2, named, levels)
     classes = columns.classes

@@ -208,7 +208,8 @@ def _settle_one(state: Fitted, position: int, literal: Span, ground: Ground) -> 
         return state
     moved = _middle(literal, table, column)
     masks[position] = ground.holds(moved)
-    return _measured(replace_at(state.literals, position, moved), masks, ground)
+    settled = _measured(replace_at(state.literals, position, moved), masks, ground)
+    return settled if settled.gain > 0.0 else state
 
 
 def _middle(literal: Span, table: _Sorted, column: Column) -> Span:

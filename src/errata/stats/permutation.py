@@ -72,7 +72,7 @@ def choice_test(values: Floats, member: Bools, *, seed: int) -> float:
     groups, chosen = len(values), int(member.sum())
     if chosen in (0, groups):
         return 1.0
-    if math.comb(groups, chosen) > MOST_CHOICES:
+    if _log_choices(groups, chosen) > math.log(MOST_CHOICES + 0.5):
         return permutation_test(values, member, np.zeros(groups, dtype=np.int64), seed=seed)
     centred = values - values.mean()
     observed = float(centred[member].sum())
@@ -121,7 +121,12 @@ def smallest_permutation_p(member: Bools, stratum: Ints) -> float:
 
 def smallest_choice_p(groups: int, chosen: int) -> float:
     """The smallest p-value that `choice_test` could give: 1 / C(g, k), or 1 / 100,000 where the choices are drawn."""
-    return max(1.0 / math.comb(groups, chosen), 1.0 / (DRAWS + 1))
+    return max(math.exp(-min(_log_choices(groups, chosen), 700.0)), 1.0 / (DRAWS + 1))
+
+
+def _log_choices(groups: int, chosen: int) -> float:
+    """log C(g, k): with thousands of groups the number itself is too large for a float."""
+    return math.lgamma(groups + 1) - math.lgamma(chosen + 1) - math.lgamma(groups - chosen + 1)
 
 
 def smallest_flip_p(groups: int) -> float:

@@ -276,6 +276,8 @@ def withdraw(folder: Path) -> None:
         return
     for name in ("lock", ANNOUNCED):
         (folder / PARTIAL / name).unlink(missing_ok=True)
+    for path in [entry for entry in folder.glob(f"{PARTIAL}/*/") if not any(entry.glob("[0-9]*.npz"))]:
+        shutil.rmtree(path, ignore_errors=True)
     for path in (folder / PARTIAL, folder):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()

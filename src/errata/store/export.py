@@ -32,9 +32,14 @@ def export_text(run: Diagnosis | str | Path, *, as_: Form | str) -> str:
     return _FORMS[as_](run if isinstance(run, Diagnosis) else load(run))
 
 
+_NO_TEST = """def test_nothing_was_confirmed():
+    pytest.skip("the run confirmed no error, so there is none to guard against")
+"""
+
+
 def _pytest(run: Diagnosis) -> str:
     names = _test_names(run.confirmed)
-    tests = [_test(finding, name) for finding, name in zip(run.confirmed, names, strict=True)]
+    tests = [_test(finding, name) for finding, name in zip(run.confirmed, names, strict=True)] or [_NO_TEST]
     return "\n\n".join([_head(run), *tests]) + "\n"
 
 

@@ -26,7 +26,8 @@ def confused(*, classes: tuple[int, ...] = (2,), inside: float = 0.4, seed: int 
     label = world.table.column("label")
     table = world.table.with_columns({"prediction": Column(kind="category", values=predicted, levels=label.levels)})
     dataset = replace(evaluation.dataset, table=table)
-    return replace(evaluation, dataset=dataset, predicted=predicted, loss=(predicted != evaluation.labels).astype(float))
+    loss = (predicted != evaluation.labels).astype(float)
+    return replace(evaluation, dataset=dataset, predicted=predicted, loss=loss)
 
 
 def test_a_confusion_becomes_a_rule_over_inputs_and_label() -> None:
