@@ -124,7 +124,9 @@ def _errors(diagnosis: errata.Diagnosis) -> list[errata.Finding]:
 def digits() -> Evaluation:
     """The evaluation of the demo's digits."""
     with tempfile.TemporaryDirectory() as folder:
-        data = errata.diagnose(shifted_digits(), group="writer", trained_on="other", methods=[], state=folder)
+        data = errata.diagnose(
+            shifted_digits(), group="writer", trained_on="other", methods=["error_tree"], state=folder
+        )
     assert data.evaluation is not None
     return data.evaluation
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from errata.core.dataset import Dataset
 from errata.core.model import Model
 from errata.datasets.kinds import read_dataset
 from errata.datasets.roles import Roles
+from errata.engine.told import told
 from errata.models.connect import connect
 
 __all__ = ["open_dataset", "open_model"]
@@ -28,4 +30,6 @@ def open_model(target: Any, *, allow_pickle: bool = False, device: str | None = 
 
     Raises UsageError for what is no model, and for pickles without `allow_pickle`, with nothing executed.
     """
-    return connect(target, allow_pickle=allow_pickle, device=device)
+    named = target if isinstance(target, str | Path) else type(target).__name__
+    with told(f"The model `{named}` could not be opened", hint="load it by hand in Python, and repair what it says."):
+        return connect(target, allow_pickle=allow_pickle, device=device)

@@ -166,7 +166,7 @@ def test_shares_of_the_user() -> None:
 
 
 def test_one_row_is_too_few() -> None:
-    with pytest.raises(UsageError, match="1 usable rows"):
+    with pytest.raises(UsageError, match="1 usable row"):
         deal(dataset(world(1)))
 
 

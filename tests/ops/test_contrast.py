@@ -15,6 +15,12 @@ def drawn(strata: int, *, binary: bool = True, n: int = 2_000) -> tuple[Contrast
     return Contrast.of(loss, stratum, binary=binary), loss, stratum
 
 
+def test_codes_of_one_byte_do_not_overflow() -> None:
+    contrast, _, _ = drawn(3)
+    codes = np.random.default_rng(1).integers(0, 250, len(contrast)).astype(np.uint8)
+    assert contrast.tally(codes, 251)[:, 249] == pytest.approx(contrast.sums(codes == 249))
+
+
 @pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("strata", [1, 3, 9])
 def test_tallies_are_sums_over_rows(strata: int, *, binary: bool) -> None:

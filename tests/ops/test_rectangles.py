@@ -8,7 +8,7 @@ import pytest
 from errata.ops.bins import Axis
 from errata.ops.contrast import Contrast
 from errata.ops.literals import Prices
-from errata.ops.rectangles import best_box, best_side, pair_sums
+from errata.ops.rectangles import Pairing, best_box, best_side
 
 
 def axis(name: str, bins: int, *, ordered: bool, gaps: int = 0) -> Axis:
@@ -47,7 +47,7 @@ def test_the_best_box_is_the_best_of_all(seed: int, *, first_ordered: bool, seco
     contrast, first, second = world(seed, 5, 6)
     axes = (axis("a", 5, ordered=first_ordered, gaps=1), axis("b", 6, ordered=second_ordered))
     prices = Prices.of(rows=len(contrast), columns=6)
-    sums = pair_sums(first * 7, second, axes, contrast)
+    sums = Pairing(first, axes[0], contrast).sums(second, axes[1])
     box = best_box(sums, axes, contrast, prices=prices, least=10)
     best = max(
         float(contrast.gain(contrast.sums(np.append(one, False)[first] & np.append(two, False)[second])))
@@ -79,6 +79,6 @@ def test_small_boxes_are_not_taken() -> None:
     contrast, first, second = world(1, 5, 6)
     axes = (axis("a", 5, ordered=True), axis("b", 6, ordered=True))
     prices = Prices.of(rows=len(contrast), columns=6)
-    box = best_box(pair_sums(first * 7, second, axes, contrast), axes, contrast, prices=prices, least=400)
+    box = best_box(Pairing(first, axes[0], contrast).sums(second, axes[1]), axes, contrast, prices=prices, least=400)
     inside = np.append(box.sides[0], False)[first] & np.append(box.sides[1], False)[second]
     assert inside.sum() >= 400

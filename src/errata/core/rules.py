@@ -97,8 +97,8 @@ class Where:
         return f"{frame}[{to_pandas(self.test, frame)}]"
 
     def to_json(self) -> Mapping[str, Any]:
-        """Plain values for `findings.json`: kind, text and columns."""
-        return {"kind": self.kind, "text": self.text, "columns": list(self.columns)}
+        """Plain values for `findings.json`: kind, text (also as the condition `where`) and columns."""
+        return {"kind": self.kind, "text": self.text, "where": self.text, "columns": list(self.columns)}
 
     @staticmethod
     def from_json(plain: Mapping[str, Any]) -> Where:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.columns import Int
-from errata.core.errors import UsageError
+from errata.core.errors import CannotRunError, UsageError
 from errata.datasets.assemble import Pictures
 
 __all__ = ["MOST_PIXELS", "Found", "Readable", "open_picture", "pictures_of", "readable"]
@@ -46,7 +46,7 @@ def pictures_of(found: Sequence[Found]) -> Pictures:
     files = [picture.path for picture in found]
 
     def read(rows: Int) -> Any:
-        pixels = [open_picture(files[row]) for row in np.asarray(rows).tolist()]
+        pixels = [_again(files[row]) for row in np.asarray(rows).tolist()]
         alike = len({picture.shape for picture in pixels}) == 1
         return np.stack(pixels) if alike else pixels
 
@@ -75,7 +75,7 @@ def readable(paths: Sequence[Path], names: Sequence[str], *, origin: str) -> Rea
     if huge:
         notes.append(f"{len(huge):,} images have over {MOST_PIXELS:,} pixels and are left out: {_listed(huge)}.")
     if not found:
-        raise UsageError(f"No image of `{origin}` can be read: {_listed(broken + huge)}.", hint="are the files whole?")
+        raise UsageError(f"No image of `{origin}` can be read.", hint=" ".join(notes) + " Are the files whole?")
     sizes = {picture.size for picture in found}
     if len(sizes) > 1:
         low, high = min(sizes), max(sizes)
@@ -96,6 +96,17 @@ def open_picture(path: Path) -> NDArray[np.uint8]:
                 return np.clip(deep * (255.0 / max(float(deep.max(initial=0)), 255.0)), 0, 255).astype(np.uint8)
             grey = picture.mode in ("1", "L")
             return np.asarray(picture.convert("L" if grey else "RGB"), dtype=np.uint8)
+
+
+def _again(path: Path) -> NDArray[np.uint8]:
+    """A picture that could be read when the data were opened."""
+    try:
+        return open_picture(path)
+    except OSError as error:
+        raise CannotRunError(
+            f"The image `{path}` could be read a moment ago and cannot now: {error.strerror or error}.",
+            hint="does something else write to that folder? run the command again.",
+        ) from error
 
 
 def _listed(names: Sequence[str]) -> str:

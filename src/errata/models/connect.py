@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from errata.core.errors import ErrataError, UsageError, nearest, require
+from errata.core.errors import UsageError, nearest, require
 from errata.core.model import Model
 from errata.models import onnx, sklearn, torch
 from errata.models.function import from_function, from_predictor
@@ -134,10 +134,9 @@ def _torch_pickle(path: Path, factory: Any, allow_pickle: bool) -> Any:
             "or add --allow-pickle if you trust it.",
         )
     library = require("torch", feature=f"`{path}`", extra="torch")
-    with _told(f"`{path}` could not be opened", hint="is the file whole, and does this version of torch read it?"):
-        if path.suffix.lower() == ".pt2":
-            return library.export.load(str(path)).module()
-        found = library.load(str(path), map_location="cpu", weights_only=False)
+    if path.suffix.lower() == ".pt2":
+        return library.export.load(str(path)).module()
+    found = library.load(str(path), map_location="cpu", weights_only=False)
     if torch.is_module(found):
         return found
     if not isinstance(found, dict) or factory is None:
@@ -145,9 +144,8 @@ def _torch_pickle(path: Path, factory: Any, allow_pickle: bool) -> Any:
             f"`{path}` holds a `{type(found).__name__}`, expected a whole torch module.",
             hint=f"write MODULE:FACTORY@{path}, where FACTORY() returns the empty module.",
         )
-    with _told(f"The weights in `{path}` do not fit", hint="is this the factory that they were trained with?"):
-        module = factory()
-        module.load_state_dict(found.get("state_dict", found))
+    module = factory()
+    module.load_state_dict(found.get("state_dict", found))
     return module
 
 
@@ -160,24 +158,7 @@ def _factory(code: str) -> Callable[[], Any]:
             f"`{code}` is a `{type(found).__name__}`, expected a function that builds the module.",
             hint="name a function or class that needs no arguments and returns the module.",
         )
-
-    def build() -> Any:
-        with _told(f"`{code}` could not build the module", hint="it must work without arguments; call it by hand."):
-            return found()
-
-    return build
-
-
-@contextmanager
-def _told(what: str, *, hint: str) -> Iterator[None]:
-    """Code of the user's or of a file may raise anything: whatever it is becomes one line with its own words."""
-    try:
-        yield
-    except ErrataError:
-        raise
-    except (Exception, SystemExit) as error:
-        said = " ".join(str(error).split())[:300]
-        raise UsageError(f"{what}: {type(error).__name__}{f': {said}' if said else ''}", hint=hint) from error
+    return found  # type: ignore[no-any-return]
 
 
 @contextmanager
@@ -192,16 +173,15 @@ def _working_folder_first() -> Iterator[None]:
 
 
 def _module(name: str) -> Any:
-    with _told(f"The module `{name}` could not be imported", hint=f'try `python -c "import {name}"`.'):
-        try:
-            with _working_folder_first():
-                return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-                raise UsageError(
-                    f"There is no module `{name}`.", hint="run from the folder that holds it, or write FILE.py:OBJECT."
-                ) from error
-            raise _needy(name, error) from error
+    try:
+        with _working_folder_first():
+            return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            raise UsageError(
+                f"There is no module `{name}`.", hint="run from the folder that holds it, or write FILE.py:OBJECT."
+            ) from error
+        raise _needy(name, error) from error
 
 
 def _needy(name: str, error: ModuleNotFoundError) -> UsageError:
@@ -219,10 +199,9 @@ def _module_from_file(path: Path) -> Any:
         raise UsageError(f"`{path}` is no Python file.", hint="write FILE.py:OBJECT.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # so that classes defined there find their own source and can be pickled
-    with _told(f"`{path}` could not be imported", hint=f"try `python {path}`."):
-        try:
-            with _working_folder_first():
-                spec.loader.exec_module(module)
-        except ModuleNotFoundError as error:
-            raise _needy(str(path), error) from error
+    try:
+        with _working_folder_first():
+            spec.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        raise _needy(str(path), error) from error
     return module

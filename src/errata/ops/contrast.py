@@ -93,18 +93,24 @@ class Contrast:
         """(3, cells) sums per cell; `codes` (n,) or, of some rows, (m,) are below `cells`."""
         if rows is not None:
             return self._weighted(codes, cells, self.loss[rows], self.expected[rows])
+        if self.by_class:
+            return self.tally_by_class(codes.astype(np.int64) * self.strata + self.stratum, cells)
         if not self.binary:
             return self._weighted(codes, cells, self.loss, self.expected)
         wrong = np.bincount(codes[self.wrong], minlength=cells)
-        if self.strata == 1 or self.strata > _FEW_CLASSES:
-            rows_in = np.bincount(codes, minlength=cells).astype(np.float64)
-            one = self.strata == 1
-            return np.stack([rows_in, wrong, rows_in * self._means[0] if one else self._expected_in(codes, cells)])
-        by_class = np.bincount(codes + self._offsets(cells), minlength=cells * self.strata).reshape(self.strata, cells)
-        return np.stack([by_class.sum(axis=0), wrong, self._means @ by_class])
+        expected = np.bincount(codes, weights=self.expected, minlength=cells)
+        return np.stack([np.bincount(codes, minlength=cells), wrong, expected])
 
-    def _expected_in(self, codes: Int, cells: int) -> Float:
-        return np.asarray(np.bincount(codes, weights=self.expected, minlength=cells), dtype=np.float64)
+    @property
+    def by_class(self) -> bool:
+        """Whether sums are counted for each class apart, which needs no weights: binary losses and few classes."""
+        return self.binary and self.strata <= _FEW_CLASSES
+
+    def tally_by_class(self, codes: Int, cells: int) -> Float:
+        """(3, cells) sums per cell where `by_class`; `codes` (n,) are cell x strata + stratum."""
+        rows = np.bincount(codes, minlength=cells * self.strata).reshape(cells, self.strata)
+        wrong = np.bincount(codes[self.wrong], minlength=cells * self.strata).reshape(cells, self.strata)
+        return np.stack([rows.sum(axis=1), wrong.sum(axis=1), rows @ self._means])
 
     def _weighted(self, codes: Int, cells: int, loss: Float, expected: Float) -> Float:
         sums = np.zeros((3, cells))
@@ -113,9 +119,6 @@ class Contrast:
         if self.binary:
             sums[2] = np.bincount(codes, weights=expected, minlength=cells)
         return sums
-
-    def _offsets(self, cells: int) -> Int:
-        return self.stratum.astype(np.int64) * cells
 
     def gain(self, sums: Float) -> Float:
         """(...) log-likelihood gained when the rows summed in (3, ...) get a rate of their own; 0 where they err less.

@@ -13,7 +13,7 @@ from errata.ops.bins import Axis
 from errata.ops.contrast import Contrast
 from errata.ops.literals import Prices
 
-__all__ = ["Box", "best_box", "best_side", "coarse_gain", "pair_sums"]
+__all__ = ["Box", "Pairing", "best_box", "best_side", "coarse_gain"]
 
 # Odds ratios (loss: mean excess in standard deviations) for which sets of levels are tried.
 _ODDS = (1.3, 2.0, 4.0, 9.0)
@@ -80,15 +80,27 @@ def _guesses(contrast: Contrast) -> tuple[float, ...]:
     return _ODDS if contrast.binary else _SHIFTS
 
 
-def pair_sums(first: Int, second: Int, axes: tuple[Axis, Axis], contrast: Contrast) -> Float:
-    """(3, a, b) sums of the cells of two columns, given as coarse codes; rows outside the bins are left out.
+class Pairing:
+    """Sums over the cells of one column with others, in coarse bins: what can be done once for the column is."""
 
-    first   (n,) intp codes of the first column times (bins of the second + 1)
-    second  (n,) uint8 codes of the second
-    """
-    a, b = axes[0].coarse_bins, axes[1].coarse_bins
-    cells = contrast.tally(first + second, (a + 1) * (b + 1))
-    return cells.reshape(3, a + 1, b + 1)[:, :a, :b]
+    def __init__(self, first: Int, axis: Axis, contrast: Contrast) -> None:
+        """`first` (n,) are the column's coarse codes."""
+        self._axis, self._contrast = axis, contrast
+        self._codes = first.astype(np.int64)
+        self._both = np.empty_like(self._codes)
+
+    def sums(self, second: Int, other: Axis) -> Float:
+        """(3, a, b) sums of the cells with a second column (n,) of coarse codes; rows outside the bins are left out."""
+        a, b = self._axis.coarse_bins, other.coarse_bins
+        np.multiply(self._codes, b + 1, out=self._both)
+        self._both += second
+        if self._contrast.by_class:
+            self._both *= self._contrast.strata
+            self._both += self._contrast.stratum
+            cells = self._contrast.tally_by_class(self._both, (a + 1) * (b + 1))
+        else:
+            cells = self._contrast.tally(self._both, (a + 1) * (b + 1))
+        return cells.reshape(3, a + 1, b + 1)[:, :a, :b]
 
 
 def best_box(sums: Float, axes: tuple[Axis, Axis], contrast: Contrast, *, prices: Prices, least: int) -> Box:

@@ -13,7 +13,7 @@ from errata.core.columns import Bool, Float, Int
 from errata.ops.bins import Axis
 from errata.ops.ground import Ground
 from errata.ops.literals import Absent, Levels, Literal, Span
-from errata.ops.rectangles import Box, best_box, best_side, coarse_gain, pair_sums
+from errata.ops.rectangles import Box, Pairing, best_box, best_side, coarse_gain
 
 __all__ = ["MOST_PAIRS", "PairBoxes", "Start", "extensions", "literal_of", "single_starts"]
 
@@ -43,7 +43,7 @@ class PairBoxes:
         axes = ground.binned.axes
         wanted = sorted(leading_pairs(ground) if pairs is None else pairs)
         coarse: dict[int, NDArray[np.uint8]] = {}
-        first_of, first = -1, np.empty(0, dtype=np.int64)
+        first_of: int | None = None
 
         def code(at: int) -> NDArray[np.uint8]:
             if at not in coarse:
@@ -52,9 +52,9 @@ class PairBoxes:
 
         for i, j in wanted:
             if i != first_of:
-                first_of, first = i, code(i).astype(np.int64)
+                first_of, pairing = i, Pairing(code(i), axes[i], ground.contrast)
+            sums = pairing.sums(code(j), axes[j])
             both = (axes[i], axes[j])
-            sums = pair_sums(first * (axes[j].coarse_bins + 1), code(j), both, ground.contrast)
             self.boxes[i, j] = best_box(sums, both, ground.contrast, prices=ground.prices, least=ground.least)
 
     def rescan(self, ground: Ground) -> None:

@@ -121,7 +121,8 @@ def smallest_permutation_p(member: Bools, stratum: Ints) -> float:
 
 def smallest_choice_p(groups: int, chosen: int) -> float:
     """The smallest p-value that `choice_test` could give: 1 / C(g, k), or 1 / 100,000 where the choices are drawn."""
-    return max(math.exp(-min(_log_choices(groups, chosen), 700.0)), 1.0 / (DRAWS + 1))
+    drawn = 1.0 / (DRAWS + 1)
+    return drawn if _log_choices(groups, chosen) > 700.0 else max(1.0 / math.comb(groups, chosen), drawn)
 
 
 def _log_choices(groups: int, chosen: int) -> float:
