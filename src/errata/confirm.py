@@ -101,6 +101,11 @@ def confirm(
         confirm(slices, world.evaluation()).findings[0].status  # "confirmed"
     """
     _check(alpha=alpha, min_support=min_support, min_difference=min_difference, max_proposals=max_proposals)
+    if evaluation.binary_loss and min_difference >= 1.0:
+        raise UsageError(
+            f"`min_difference` is `{min_difference:g}`, and error rates differ by less than 1.",
+            hint="0.02 is two points.",
+        )
     report = progress or _quiet
     whole = evaluation if evaluation.rows is None else replace(evaluation, rows=None)
     rows, kinds = len(whole.fold), grounds(whole)
@@ -200,7 +205,8 @@ def _caveats(ground: Ground, settled: Settled) -> tuple[str, ...]:
     if settled.circular:
         said.append(f"{len(settled.circular)} proposals read the model's output and cannot be confirmed")
     if ground.grouping == "few groups":
-        said.append(f"there are only {ground.groups} groups, so that findings speak of these groups and of no others")
+        few = "is only 1 group" if ground.groups == 1 else f"are only {ground.groups} groups"
+        said.append(f"there {few}, so that findings speak of these groups and of no others")
     return tuple(said)
 
 
@@ -209,7 +215,7 @@ def _quiet(share: float, words: str) -> None:
 
 
 def _check(*, alpha: float, min_support: int | None, min_difference: float, max_proposals: int) -> None:
-    if not 0.0 < alpha < 1.0:
+    if isinstance(alpha, str) or not 0.0 < alpha < 1.0:
         raise UsageError(f"`alpha` is `{alpha}`.", hint="a share of false findings between 0 and 1, such as 0.05.")
     if min_support is not None and min_support < 1:
         raise UsageError(f"`min_support` is `{min_support}`.", hint="a number of rows (or groups) from 1 on.")

@@ -125,7 +125,7 @@ def diagnose(
         max_proposals=max_proposals,
     )  # fmt: skip
     chosen = plan(methods, settings)
-    if not 0 <= seed < 2**32:
+    if isinstance(seed, str) or not 0 <= seed < 2**32:
         raise UsageError(f"`seed` is `{seed}`.", hint="a whole number from 0 to 4,294,967,295.")
     given, data = (first, second) if second is not None else (model, first)
     if isinstance(data, Evaluation):
@@ -212,6 +212,8 @@ def plan(methods: Sequence[Any] | None, settings: Mapping[str, Any] | None = Non
         if not dot:
             raise UsageError(f"The setting `{key}` names no method.", hint="write METHOD.OPTION=VALUE.")
         changes.setdefault(name, {})[option] = value
+    if isinstance(methods, str):
+        methods = (methods,)
     if methods is not None and not len(methods):
         raise UsageError("`methods` names no method.", hint=f"such as {', '.join(DISCOVER)}.")
     chosen = []
@@ -272,7 +274,7 @@ def _fits(value: Any, default: Any) -> bool:
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(value, bool) and (default is None or isinstance(default, bool))
     if isinstance(default, int):
-        return isinstance(value, int)
+        return isinstance(value, int) and not value < 0 < default
     return isinstance(value, int | float) if isinstance(default, float) else True
 
 

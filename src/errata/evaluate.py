@@ -113,7 +113,8 @@ def _predictions(
 ) -> _Said:  # fmt: skip
     """The predictions: from the table, from the model, or out of fold."""
     if dataset.label is None:
-        raise UsageError("There is no label.", hint="name its column with --label.")
+        there = nearest("", dataset.table.names)
+        raise UsageError("There is no label.", hint=f"name its column with --label; {there}")
     task = task_of(dataset.table.column(dataset.label), asked=asked, model=None if model is None else model.spec)
     if model is None:
         if folds is not None:

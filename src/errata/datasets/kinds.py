@@ -30,6 +30,8 @@ def read_dataset(data: Any, roles: Roles) -> Dataset:
         return read_sample(data.removeprefix("sample:"), roles)
     if isinstance(data, str) and data == "":
         raise UsageError("The data is `` (an empty word).", hint=_KINDS)
+    if isinstance(data, str) and "://" in data:
+        raise UsageError(f"`{data}` lies on the network, and nothing is fetched.", hint="download it first.")
     if isinstance(data, str | Path):
         return _read_path(Path(data), roles)
     if isinstance(data, tuple | list) and len(data) == 2 and hasattr(data[0], "shape"):
@@ -45,10 +47,17 @@ def read_dataset(data: Any, roles: Roles) -> Dataset:
     raise UsageError(f"`{type(data).__name__}` is no data that is read here.", hint=f"{_KINDS} Or a frame, or (X, y).")
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for the disk
+        return False
+
+
 def _read_path(path: Path, roles: Roles) -> Dataset:
-    if not path.exists():
+    if not _is_there(path):
         folder = path.parent
-        known = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
+        known = sorted(item.name for item in folder.iterdir()) if _is_there(folder) and folder.is_dir() else []
         there = nearest(path.name, known) if known else _KINDS
         raise UsageError(f"There is no file or folder `{path}`.", hint=there)
     if path.is_dir():

@@ -65,7 +65,9 @@ def read_frame(frame: Any, roles: Roles | None = None, *, name: str = "frame") -
         if hasattr(frame, "collect"):
             raise UsageError("A lazy frame cannot be diagnosed.", hint="give `frame.collect()`.") from error
         raise UsageError(f"`{type(frame).__name__}` is no dataframe.", hint="pandas, polars or pyarrow.") from error
-    taken = _collect(((str(name), opened[name]) for name in opened.columns), roles, spelled=False)
+    # By place: a name of a pandas column may be a number or a tuple, which would be taken for rows.
+    named = ((str(name), opened[:, place]) for place, name in enumerate(opened.columns))
+    taken = _collect(named, roles, spelled=False)
     implementation = str(opened.implementation.value)
     native = implementation if implementation in ("pandas", "polars", "pyarrow") else "pandas"
     dataset = assemble(
@@ -134,9 +136,13 @@ def _column(values: Any, name: str, *, words: Words, spelled: bool) -> Reading:
         return column_of_arrow(values, name, words=words, spelled=spelled)
     try:
         arrow = values.to_arrow()
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeEncodeError):
         # A pandas column of mixed objects: arrow has no type for it.
-        return Reading(column=column_from(values.to_native(), name=name))
+        try:
+            return Reading(column=column_from(values.to_native(), name=name))
+        except UsageError as error:
+            # A column of lists or of objects, as arrow's own types of that kind: the others can still be read.
+            return Reading(column=None, note=f"{str(error).splitlines()[0].rstrip('.')} and is left out.")
     return column_of_arrow(arrow, name, words=words, spelled=spelled)
 
 

@@ -87,7 +87,9 @@ def from_table(dataset: Dataset, task: Task, *, positive: Level | None = None) -
     given = _given_scores(dataset, coded, positive)
     if dataset.prediction is None:
         if given is None:
-            raise UsageError("There is no prediction.", hint="name its column with --prediction, or connect a --model.")
+            there = nearest("", dataset.table.names)
+            hint = f"connect a --model, or name the column with --prediction; {there}"
+            raise UsageError("There is no prediction.", hint=hint)
         predicted = _best(given.scores, given.classes)
     else:
         predicted = _code(dataset.table.column(dataset.prediction), dataset.prediction)
@@ -256,7 +258,7 @@ def _usable(checks: Sequence[tuple[str, Bool]]) -> tuple[Bool, tuple[str, ...]]:
         if bad == rows:
             error = UsageError if what == "label" else CannotRunError
             raise error(
-                f"No row has a usable {what}: all {rows} are missing, NaN or infinite.",
+                f"No row has {what if what == 'scores' else f'a {what}'}: all {rows} are missing, NaN or infinite.",
                 hint=f"look at the {what} in the data" + ("." if what == "label" else ", or at what the model gives."),
             )
         if what != "label" and bad > max(1.0, _LEFT_OUT_LIMIT * rows):

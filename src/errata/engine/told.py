@@ -20,5 +20,5 @@ def told(what: str, *, hint: str) -> Iterator[None]:
     except ErrataError:
         raise
     except (Exception, SystemExit) as error:  # a module that ends the program would set our exit code
-        said = " ".join(str(error).split())[:_LONGEST]
+        said = " ".join(str(error).split())[:_LONGEST].rstrip(".")
         raise UsageError(f"{what}: {type(error).__name__}{f': {said}' if said else ''}.", hint=hint) from error

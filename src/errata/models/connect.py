@@ -36,6 +36,8 @@ def connect(target: Any, *, allow_pickle: bool = False, device: str | None = Non
         return _from_path(Path(target), allow_pickle=allow_pickle, device=device)
     if not isinstance(target, str):
         return _from_object(target, name=None, device=device)
+    if target.startswith(("http://", "https://")):
+        raise UsageError(f"`{target}` is an endpoint; they come with a later version.", hint=f"a model is {KINDS}.")
     code, _, weights = target.partition("@")
     if weights:
         path = Path(weights)

@@ -89,9 +89,13 @@ def ensure_free(folder: Path, *, key: str, force: bool = False) -> None:
 
     Raises UsageError that says what lies there.
     """
-    if folder.exists() and not folder.is_dir():
+    try:
+        there = folder.exists()
+    except OSError as error:  # a name that is too long for the disk
+        raise _unwritable(folder, error) from error
+    if there and not folder.is_dir():
         raise UsageError(f"`{folder}` is a file, expected a folder for the run.", hint="name another with --out.")
-    if force or not folder.exists():
+    if force or not there:
         return
     if is_run(folder):
         if _read_key(folder) != key:

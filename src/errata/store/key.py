@@ -12,6 +12,7 @@ from typing import Any
 
 from errata.core.codec import decode, encode
 from errata.core.diagnosis import RunRecord
+from errata.core.errors import CannotRunError
 
 __all__ = ["ANNOUNCED", "Call", "announce", "announced", "fingerprint_path", "input_key", "run_key"]
 
@@ -72,9 +73,15 @@ def fingerprint_path(where: str) -> str:
 
 def announce(partial: Path, call: Call) -> None:
     """Note beside the blocks in the making which run this process makes; `save` puts the call into `run.json`."""
-    partial.mkdir(parents=True, exist_ok=True)
     plain = {"process": os.getpid(), **encode(call)}
-    (partial / ANNOUNCED).write_text(json.dumps(plain), encoding="utf-8")
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        (partial / ANNOUNCED).write_text(json.dumps(plain), encoding="utf-8")
+    except OSError as error:
+        raise CannotRunError(
+            f"The run could not be written to `{partial.parent}`: {error.strerror or error}.",
+            hint="free some space, or name another folder with --out.",
+        ) from error
 
 
 def announced(partial: Path) -> Call | None:
