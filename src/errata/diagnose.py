@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from numbers import Integral
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -124,8 +125,8 @@ def diagnose(
         alpha=alpha, proof=proof, multiplicity=multiplicity, min_support=min_support, min_difference=min_difference,
         max_proposals=max_proposals,
     )  # fmt: skip
-    chosen = plan(methods, settings)
-    if isinstance(seed, str) or not 0 <= seed < 2**32:
+    chosen, ignore, use = plan(methods, settings), _names(ignore), _names(use)
+    if not isinstance(seed, Integral) or not 0 <= seed < 2**32:
         raise UsageError(f"`seed` is `{seed}`.", hint="a whole number from 0 to 4,294,967,295.")
     given, data = (first, second) if second is not None else (model, first)
     if isinstance(data, Evaluation):
@@ -133,7 +134,7 @@ def diagnose(
     else:
         roles = Roles(
             label=label, prediction=prediction, scores=scores, text=text, image=image, id=id, group=group, time=time,
-            split=split, ignore=tuple(ignore), use=tuple(use), task=task,
+            split=split, ignore=ignore, use=use, task=task,
         )  # fmt: skip
         dataset = open_dataset(data, roles=roles)
         watch.lap("read")
@@ -227,6 +228,11 @@ def plan(methods: Sequence[Any] | None, settings: Mapping[str, Any] | None = Non
         load_method(name)  # an unknown name gets its hint here
         raise UsageError(f"`{name}` has settings but does not run.", hint=f"add it with methods=[..., '{name}'].")
     return chosen
+
+
+def _names(names: Sequence[str]) -> tuple[str, ...]:
+    """Several names, or one that was not put into a list, which is no list of letters."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def part(progress: Progress, start: float, stop: float) -> Progress:

@@ -44,21 +44,23 @@ def with_frame(dataset: Dataset, frame: Any) -> Dataset:
     import narwhals as nw
 
     opened = nw.from_native(frame, eager_only=True)
-    names = list(dataset.input_names)
+    # By place: the user's own name of a column may be a number or a tuple.
+    place_of = {str(name): place for place, name in enumerate(opened.columns)}
+    places = [place_of[name] for name in dataset.input_names]
 
     def read(rows: Int) -> Any:
-        return opened.select(names)[np.asarray(rows).tolist()].to_native()
+        return opened[:, places][np.asarray(rows).tolist()].to_native()
 
     setattr(read, _BROUGHT, frame)
     return replace(dataset, read=read)
 
 
 def frame_of(table: Table, names: Sequence[str], rows: Int, *, native: str | None = None) -> Any:
-    """Some rows of some columns as a dataframe: of `native`, else of pandas or polars, whichever is installed.
+    """Some rows of some columns as a dataframe: of `native`, else of pandas, polars or Arrow, the first that is installed.
 
-    Raises MissingExtraError when there is neither.
+    Raises MissingExtraError when there is none.
     """
-    for library in ("pandas", "polars") if native is None else (native,):
+    for library in ("pandas", "polars", "pyarrow") if native is None else (native,):
         if importlib.util.find_spec(library) is None:
             continue
         cells = {name: _cells(table.column(name).take(rows)) for name in names}

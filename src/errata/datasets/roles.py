@@ -54,6 +54,12 @@ class Roles:
     task: Task | None = None
     prediction_needed: bool = True
 
+    def __post_init__(self) -> None:
+        for option in ("label", "prediction", "text", "image", "id", "group", "time", "split"):
+            name = getattr(self, option)
+            if name is not None and not isinstance(name, str):  # columns of pandas may be numbers; here all are words
+                object.__setattr__(self, option, str(name))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:

@@ -170,13 +170,13 @@ def _check_histogram_trees(model: Any) -> None:
     if own.get("_preprocessor") is not None:
         _check_preprocessor(own["_preprocessor"], columns)
     categorical = getattr(own.get("_bin_mapper"), "is_categorical_", None)
-    if not isinstance(categorical, np.ndarray) or categorical.shape != (columns,) or categorical.dtype != bool:
+    if not isinstance(categorical, np.ndarray) or categorical.shape != (columns,) or categorical.dtype.kind not in "bu":
         raise Unsound(f"a `{type(model).__name__}` does not say for its {columns} columns which are categories")
     rounds = own["_predictors"]
     if not isinstance(rounds, list) or not all(isinstance(trees, list) for trees in rounds):
         raise Unsound(f"the trees of a `{type(model).__name__}` are no list of lists")
     for tree in (tree for trees in rounds for tree in trees):
-        _check_histogram_tree(tree, categorical)
+        _check_histogram_tree(tree, categorical != 0)
 
 
 def _check_histogram_tree(tree: Any, categorical: NDArray[np.bool_]) -> None:
@@ -202,19 +202,26 @@ def _check_preprocessor(first: Any, columns: int) -> None:
     from sklearn.utils.validation import check_array
 
     steps = getattr(first, "transformers_", None)
-    if not _is(first, "ColumnTransformer") or not isinstance(steps, list) or not all(len(step) == 3 for step in steps):
+    # Of a dataframe the columns are picked by these indices, of an array by those beside the step.
+    by_name = getattr(first, "_transformer_to_input_indices", None)
+    if not (_is(first, "ColumnTransformer") and isinstance(steps, list) and isinstance(by_name, dict)):
         raise Unsound("histogram boosting prepares its columns in an unknown way")
-    for _, step, _ in steps:
+    widths = np.zeros(2, dtype=np.int64)
+    for name, step, places in (step for step in steps if step[1] != "drop"):
         cast = isinstance(func := getattr(step, "func", None), functools.partial) and func.func is check_array
         if not (_is(step, "OrdinalEncoder") or (_is(step, "FunctionTransformer") and cast)):
             raise Unsound("histogram boosting prepares its columns in an unknown way")
-    chosen = [np.arange(columns)[np.asarray(places)] if _picks(places) else None for _, _, places in steps]
-    if any(places is None for places in chosen) or sum(len(places) for places in chosen if places is not None) != columns:
+        widths += _picked(places, columns), _picked(by_name.get(name), columns)
+    if (widths != columns).any():
         raise Unsound(f"histogram boosting prepares other columns than its {columns}")
 
 
-def _picks(places: Any) -> bool:
-    return isinstance(places, np.ndarray) and places.dtype.kind in "bi" and places.ndim == 1
+def _picked(places: Any, columns: int) -> int:
+    """How many columns a mask or a list of indices picks."""
+    chosen = np.asarray(places)
+    if chosen.ndim != 1 or chosen.dtype.kind not in "bi" or (chosen.dtype == bool and len(chosen) != columns):
+        raise Unsound("histogram boosting picks its columns in an unknown way")
+    return int(chosen.sum()) if chosen.dtype == bool else len(chosen)
 
 
 def _rebuild_search_tree(model: Any) -> None:

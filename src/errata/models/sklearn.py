@@ -18,6 +18,7 @@ from errata.models import fingerprint
 from errata.models.form import AS_GIVEN, Form, columns_of, forms_for, is_frame, matrix, select
 from errata.models.function import FunctionModel, from_predictor
 from errata.models.reading import Answer, Reading, Settled, as_answer, plain, understand
+from errata.models.skops import load_skops
 
 __all__ = ["SklearnModel", "SklearnPipeline", "from_estimator", "from_pickle", "from_skops"]
 
@@ -130,10 +131,15 @@ class SklearnModel:
         return matrix(inputs, who=who)
 
     def _framed(self, frame: Any) -> Any:
-        """The frame as the trial settled it; before that, an Arrow table becomes pandas where it is installed."""
-        if self.form == AS_GIVEN and type(frame).__module__.startswith("pyarrow"):
-            return forms_for(frame, dims=None, dtype="", network=False)[0].framed(frame)
-        return self.form.framed(frame)
+        """The frame as the trial settled it; before that, an Arrow table becomes pandas where it is installed.
+
+        scikit-learn knows no Arrow tables: where nothing else is installed, it gets the matrix of their numbers.
+        """
+        form = self.form
+        if form == AS_GIVEN and _is_arrow(frame):
+            form = forms_for(frame, dims=None, dtype="", network=False)[0]
+        framed = form.framed(frame)
+        return matrix(framed, who=f"`{self.spec.name}` (without pandas or polars)") if _is_arrow(framed) else framed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -155,6 +161,10 @@ class SklearnPipeline(SklearnModel):
         return {name: values[:, place] for place, name in enumerate(names[: values.shape[1]])}
 
 
+def _is_arrow(frame: Any) -> bool:
+    return type(frame).__module__.startswith("pyarrow")
+
+
 def from_estimator(estimator: Any, *, name: str | None = None) -> SklearnModel | FunctionModel:
     """A model from an estimator in memory; one that cannot be cloned becomes a plain predictor."""
     if not (hasattr(estimator, "get_params") and hasattr(estimator, "fit")):
@@ -172,27 +182,11 @@ def from_estimator(estimator: Any, *, name: str | None = None) -> SklearnModel |
 
 
 def from_skops(path: Path) -> SklearnModel | FunctionModel:
-    """A model from a `.skops` file, which holds no code; a type that skops does not trust is refused.
+    """A model from a `.skops` file, which holds no code; see `load_skops` for what is trusted and what is checked.
 
-    Raises UsageError with the list of those types, MissingExtraError without skops.
+    Raises UsageError for a type that is not trusted and for numbers that would lead compiled code astray.
     """
-    from zipfile import BadZipFile
-
-    skops = require("skops.io", feature=f"`{path}`", extra="skops")
-    try:
-        untrusted = skops.get_untrusted_types(file=path)
-        if untrusted:
-            raise UsageError(
-                f"`{path}` holds types that skops does not trust: {', '.join(f'`{t}`' for t in sorted(untrusted))}.",
-                hint="if you trust them, load the file in a Python module with "
-                "`skops.io.load(path, trusted=[...])` and name the object as MODULE:OBJECT.",
-            )
-        estimator = skops.load(path, trusted=[])
-    except (BadZipFile, KeyError, ValueError) as error:
-        raise UsageError(
-            f"`{path}` is not a whole `.skops` file: {error}.", hint="write it with `skops.io.dump(model, path)`."
-        ) from error
-    model = from_estimator(estimator)
+    model = from_estimator(load_skops(path))
     return replace(model, spec=replace(model.spec, fingerprint=fingerprint.of_file(path)))
 
 
