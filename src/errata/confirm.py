@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,7 +215,7 @@ def _quiet(share: float, words: str) -> None:
 
 
 def _check(*, alpha: float, min_support: int | None, min_difference: float, max_proposals: int) -> None:
-    if not isinstance(alpha, Real) or not 0.0 < alpha < 1.0:
+    if not 0.0 < alpha < 1.0:
         raise UsageError(f"`alpha` is `{alpha}`.", hint="a share of false findings between 0 and 1, such as 0.05.")
     if min_support is not None and min_support < 1:
         raise UsageError(f"`min_support` is `{min_support}`.", hint="a number of rows (or groups) from 1 on.")

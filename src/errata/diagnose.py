@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from numbers import Integral
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -126,7 +125,7 @@ def diagnose(
         max_proposals=max_proposals,
     )  # fmt: skip
     chosen, ignore, use = plan(methods, settings), _names(ignore), _names(use)
-    if not isinstance(seed, Integral) or not 0 <= seed < 2**32:
+    if not str(seed).isdigit() or int(seed) >= 2**32:
         raise UsageError(f"`seed` is `{seed}`.", hint="a whole number from 0 to 4,294,967,295.")
     given, data = (first, second) if second is not None else (model, first)
     if isinstance(data, Evaluation):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Final, Literal
 
 import numpy as np
@@ -144,7 +143,7 @@ def _empty(n: int) -> NDArray[np.int8]:
 def _shares(shares: Sequence[float] | None, n: int) -> tuple[float, float, float]:
     if shares is None:
         return _SMALL_SHARES if n < SEALED_FROM else _LARGE_SHARES
-    if not all(isinstance(share, Real) for share in shares):
+    if any(isinstance(share, str) for share in shares):
         raise UsageError(f"`shares` is `{shares}`.", hint="give numbers, such as (0.4, 0.4, 0.2).")
     total = float(sum(shares))
     if len(shares) not in (2, 3) or min(shares) < 0 or not 0 < total < np.inf or min(shares[:2]) == 0:

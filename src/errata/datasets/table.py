@@ -217,7 +217,7 @@ def _jsonl_line_by_line(path: Path, *, packed: bool) -> dict[str, Any]:
             if not isinstance(row, dict):
                 raise UsageError(f"`{path}` line {number} is no object.", hint='one object per line: {"age": 3}.')
             for name, value in row.items():
-                column = cells.setdefault(name, [None] * count)
+                column = cells.setdefault(_encodable(name), [None] * count)
                 column.append(None if isinstance(value, list | dict) else value)
             count += 1
             for column in cells.values():
@@ -226,6 +226,11 @@ def _jsonl_line_by_line(path: Path, *, packed: bool) -> dict[str, Any]:
     for name, values in cells.items():
         try:
             arrays[name] = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            arrays[name] = pa.array([None if value is None else str(value) for value in values])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
+            arrays[name] = pa.array([None if value is None else _encodable(str(value)) for value in values])
     return arrays
+
+
+def _encodable(text: str) -> str:
+    """Half a surrogate pair, which JSON can spell and no file can hold, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -14,6 +14,7 @@ from errata.core.dataset import Dataset
 from errata.core.errors import CannotRunError, UsageError, nearest
 from errata.core.evaluation import Metric
 from errata.core.model import ModelSpec, Output, Task
+from errata.engine.labels import Labels, labels_in, labels_of
 
 __all__ = ["Outcome", "from_output", "from_table", "losses", "positive_class", "task_of"]
 
@@ -46,14 +47,6 @@ class Outcome:
     scores: NDArray[np.float32] | None
     usable: Bool
     caveats: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Coded:
-    """A column as codes into plain levels; -1 where missing."""
-
-    codes: NDArray[np.int32]
-    levels: tuple[Level, ...]
 
 
 def task_of(label: Column, *, asked: Task | None, model: ModelSpec | None = None) -> Task:
@@ -92,7 +85,7 @@ def from_table(dataset: Dataset, task: Task, *, positive: Level | None = None) -
             raise UsageError("There is no prediction.", hint=hint)
         predicted = _best(given.scores, given.classes)
     else:
-        predicted = _code(dataset.table.column(dataset.prediction), dataset.prediction)
+        predicted = labels_of(dataset.table.column(dataset.prediction), name=dataset.prediction)
     if given is None:
         return _classification(coded, predicted, None, ())
     outcome = _classification(coded, predicted, given.scores, given.classes)
@@ -111,10 +104,10 @@ def from_output(dataset: Dataset, task: Task, output: Output, spec: ModelSpec, *
     if output.scores is None and output.labels is None:
         raise UsageError(f"`{spec.name}` gives numbers, and the task is classification.", hint="say --task regression.")
     if output.scores is None:
-        predicted = _code_labels(np.asarray(output.labels))
+        predicted = labels_in(np.asarray(output.labels))
         return _without(_classification(coded, predicted, None, ()), answered)
     classes = spec.classes or _classes_by_order(coded.levels, output.scores.shape[1], spec)
-    predicted = _best(output.scores, classes) if output.labels is None else _code_labels(np.asarray(output.labels))
+    predicted = _best(output.scores, classes) if output.labels is None else labels_in(np.asarray(output.labels))
     return _without(_classification(coded, predicted, output.scores, classes), answered)
 
 
@@ -170,7 +163,7 @@ def _regression(labels: Float, predicted: Float) -> Outcome:
 
 
 def _classification(
-    label: _Coded, predicted: _Coded, scores: NDArray[np.float32] | None, score_classes: tuple[Level, ...]
+    label: Labels, predicted: Labels, scores: NDArray[np.float32] | None, score_classes: tuple[Level, ...]
 ) -> Outcome:
     label, predicted, score_classes = _same_words(label, predicted, score_classes)
     levels = score_classes if score_classes else ()
@@ -202,8 +195,8 @@ def _odd_labels(labels: NDArray[np.int32], predicted: NDArray[np.int32], classes
 
 
 def _same_words(
-    label: _Coded, predicted: _Coded, score_classes: tuple[Level, ...]
-) -> tuple[_Coded, _Coded, tuple[Level, ...]]:
+    label: Labels, predicted: Labels, score_classes: tuple[Level, ...]
+) -> tuple[Labels, Labels, tuple[Level, ...]]:
     """Labels read as 1 and predictions read as "1" are the same words; they are compared as the label has them."""
     wanted = {str(level): level for level in label.levels}
 
@@ -216,7 +209,7 @@ def _same_words(
     return label, replace(predicted, levels=renamed(predicted.levels)), renamed(score_classes)
 
 
-def _strangers(label: _Coded, predicted: _Coded, known: tuple[Level, ...]) -> tuple[str, ...]:
+def _strangers(label: Labels, predicted: Labels, known: tuple[Level, ...]) -> tuple[str, ...]:
     """Labels that the model never says; an error when it knows none of them."""
     says = set(known) or set(predicted.levels)
     common = set(label.levels) & says
@@ -291,48 +284,15 @@ def _cross_entropy(outcome: Outcome) -> NDArray[np.float64]:
     return np.asarray(-np.log(np.clip(chance, _SMALLEST_PROBABILITY, 1.0)))
 
 
-def _code(column: Column, name: str) -> _Coded:
-    if column.kind == "category":
-        return _Coded(codes=np.asarray(column.values, dtype=np.int32), levels=column.levels)
-    if column.kind == "boolean":
-        return _Coded(codes=np.asarray(column.values, dtype=np.int32), levels=(False, True))
-    if column.kind == "text":
-        column = Column.category([column.text(row) for row in range(len(column))])
-        return _Coded(codes=np.asarray(column.values, dtype=np.int32), levels=column.levels)
-    if column.kind != "number":
-        raise UsageError(
-            f"Column `{name}` holds {column.kind} values, which are no classes.",
-            hint="labels and predictions are words, whole numbers, or true and false.",
-        )
-    return _code_labels(np.asarray(column.values))
-
-
-def _code_labels(values: NDArray[Any]) -> _Coded:
-    """Codes of plain labels as a model gives them: numbers, booleans or strings."""
-    if values.dtype.kind in "OUS":
-        column = Column.category([None if value is None else _plain(value) for value in values.tolist()])
-        return _Coded(codes=np.asarray(column.values, dtype=np.int32), levels=column.levels)
-    missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), dtype=bool)
-    if missing.all():
-        return _Coded(codes=np.full(len(values), -1, dtype=np.int32), levels=())
-    distinct, codes = np.unique(np.where(missing, values[~missing][:1].sum(), values), return_inverse=True)
-    levels = tuple(_plain(value) for value in distinct.tolist())
-    return _Coded(codes=np.where(missing, -1, codes).astype(np.int32), levels=levels)
-
-
-def _plain(value: Any) -> Level:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _recode(coded: _Coded, classes: tuple[Level, ...]) -> NDArray[np.int32]:
+def _recode(coded: Labels, classes: tuple[Level, ...]) -> NDArray[np.int32]:
     place = {level: code for code, level in enumerate(classes)}
     table = np.array([*(place[level] for level in coded.levels), -1], dtype=np.int32)
     return table[coded.codes]
 
 
-def _best(scores: NDArray[np.float32], classes: tuple[Level, ...]) -> _Coded:
+def _best(scores: NDArray[np.float32], classes: tuple[Level, ...]) -> Labels:
     codes = np.where(np.isfinite(scores).all(axis=1), np.nan_to_num(scores).argmax(axis=1), -1)
-    return _Coded(codes=codes.astype(np.int32), levels=classes)
+    return Labels(codes=codes.astype(np.int32), levels=classes)
 
 
 def _classes_by_order(levels: tuple[Level, ...], k: int, spec: ModelSpec) -> tuple[Level, ...]:
@@ -356,7 +316,7 @@ class _Given:
     caveats: tuple[str, ...] = ()
 
 
-def _given_scores(dataset: Dataset, label: _Coded, positive: Level | None) -> _Given | None:
+def _given_scores(dataset: Dataset, label: Labels, positive: Level | None) -> _Given | None:
     """Scores with the classes of their columns: by name, else in the order of the sorted labels."""
     scores = _score_columns(dataset)
     if scores is None:
@@ -410,10 +370,10 @@ def _score_columns(dataset: Dataset) -> NDArray[np.float32] | None:
     return np.stack([np.asarray(column.values, dtype=np.float32) for column in columns], axis=1)
 
 
-def _label_codes(dataset: Dataset) -> _Coded:
+def _label_codes(dataset: Dataset) -> Labels:
     """The label as classes; refused where it has no values, or nearly as many as rows."""
     name = str(_known(dataset.label, "label"))
-    coded = _code(dataset.table.column(name), name)
+    coded = labels_of(dataset.table.column(name), name=name)
     codes = coded.codes[coded.codes >= 0]
     if not len(codes):
         raise UsageError(f"The label `{name}` has no values.", hint="name another column with --label.")

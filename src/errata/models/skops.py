@@ -7,7 +7,7 @@ from typing import Any, Final
 from zipfile import BadZipFile
 
 from errata.core.errors import UsageError, require
-from errata.models.compiled import Unsound, make_sound
+from errata.models.compiled import UnsoundError, make_sound
 
 __all__ = ["TRUSTED", "load_skops"]
 
@@ -74,7 +74,7 @@ def load_skops(path: Path) -> Any:
         ) from error
     try:
         make_sound(estimator)
-    except Unsound as error:
+    except UnsoundError as error:
         raise UsageError(
             f"`{path}` is refused, because predicting with it could read memory that is not its own: {error}.",
             hint="scikit-learn writes no such model; was the file edited? Get it anew from where it was trained.",
