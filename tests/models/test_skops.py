@@ -296,7 +296,7 @@ def test_boosting_whose_start_is_another_model_is_refused(saved):
 
     fitted = ensembles()["boosting"].fit(X, Y)
     fitted.init_ = LogisticRegression().fit(X, Y)
-    with pytest.raises(UsageError, match="starts from an unknown `LogisticRegression`"):
+    with pytest.raises(UsageError, match="starts from a `LogisticRegression`"):
         connect(saved(fitted))
 
 

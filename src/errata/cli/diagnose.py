@@ -15,7 +15,7 @@ from errata.cli.kinds import Assigned, flattened, quoted
 from errata.cli.options import DIAGNOSED, RUN
 from errata.cli.terminal import Progress, Speaker
 from errata.cli.verb import Flag, Flags, Verb, argument
-from errata.core.errors import UsageError
+from errata.core.errors import CannotRunError, UsageError
 
 if TYPE_CHECKING:
     from errata.core.diagnosis import Diagnosis
@@ -78,7 +78,7 @@ def _run(flags: Flags, folder: Path) -> Diagnosis:
 def _plan(flags: Flags) -> Planned:
     """Where the run goes, refused before any work where something else lies there."""
     from errata import __version__
-    from errata.store.directory import PARTIAL, ensure_free, is_run, load
+    from errata.store.directory import PARTIAL, ensure_free, is_run, load, withdraw
     from errata.store.key import Call, announce, input_key
 
     given = flags.given()
@@ -88,7 +88,9 @@ def _plan(flags: Flags) -> Planned:
     try:
         key = input_key(inputs, settings)
     except OSError as error:
-        raise UsageError(f"`{error.filename}` cannot be read: {error.strerror}.") from error
+        raise UsageError(
+            f"`{error.filename}` cannot be read: {error.strerror}.", hint="check the path, and who may read it."
+        ) from error
     folder = Path(flags["out"]) if flags["out"] else RUNS / f"{_name(flags['data'])}-{key[:6]}"
     ensure_free(folder, key=key, force=flags["force"])
     # A model without bytes to hash may have changed without its name.
@@ -96,7 +98,11 @@ def _plan(flags: Flags) -> Planned:
     if is_run(folder) and hashed and not flags["force"] and load(folder, rows=False).run.errata == __version__:
         return Planned(folder=folder, done=True)
     options = {name: value for name, value in (inputs | settings).items() if value not in (None, {}, ())}
-    announce(folder / PARTIAL, Call(key=key, command=_command(flags), options=options))
+    try:
+        announce(folder / PARTIAL, Call(key=key, command=_command(flags), options=options))
+    except CannotRunError:
+        withdraw(folder)
+        raise
     return Planned(folder=folder, done=False)
 
 

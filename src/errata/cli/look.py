@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,9 +128,13 @@ def _export(flags: Flags) -> int:
     out = Path(flags["out"])
     if out.exists() and not flags["force"]:
         raise UsageError(f"`{out}` is there already.", hint="replace it with --force.")
+    making = out.with_name(f".{out.name}.partial")
     try:
-        out.write_text(text, encoding="utf-8")
+        making.write_text(text, encoding="utf-8")
+        making.replace(out)
     except OSError as error:
+        with suppress(OSError):  # the folder itself may be what is wrong
+            making.unlink(missing_ok=True)
         raise CannotRunError(
             f"`{out}` cannot be written: {error.strerror}.", hint="name another with --out."
         ) from error

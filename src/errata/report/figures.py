@@ -162,7 +162,7 @@ _PER_CHARACTER = 6.4  # pixels of the labels' type
 def _fitted(text: str, numbers: str, width: float, pixels: int) -> Label:
     """A label cut to a block of `width` percent; a number is never cut, its lesser part is left out."""
     room = int((width / 100.0 * pixels - 12) / _PER_CHARACTER)
-    short = numbers.partition(",")[0]
+    short = numbers.partition(", ")[0].removesuffix(" on average")
     shown = numbers if len(numbers) <= room else short if len(short) <= room else ""
     cut = text if len(text) <= room else text[: max(room - 1, 0)].rstrip() + "…" if room >= 4 else ""
     return Label(text=cut, numbers=shown)

@@ -47,7 +47,10 @@ def write_report(diagnoses: Sequence[Diagnosis], path: Path) -> Path:
     except OSError as error:
         with suppress(OSError):  # the folder itself may be what is wrong
             making.unlink()
-        raise CannotRunError(f"The report `{path}` could not be written: {error.strerror or error}.") from error
+        raise CannotRunError(
+            f"The report `{path}` could not be written: {error.strerror or error}.",
+            hint="free some space, or name another file with --out.",
+        ) from error
     return path
 
 

@@ -98,9 +98,12 @@ def ensure_free(folder: Path, *, key: str, force: bool = False) -> None:
     if force or not there:
         return
     if is_run(folder):
-        if _read_key(folder) != key:
+        there_key = _read_key(folder)
+        if there_key != key:
+            what = "a `run.json` that is damaged or not ours" if there_key is None else "a different run"
+            why = "" if there_key is None else ": other data or other settings"
             raise UsageError(
-                f"`{folder}` holds a different run: other data or other settings.",
+                f"`{folder}` holds {what}{why}.",
                 hint="name another folder with --out, or replace that run with --force.",
             )
         return

@@ -209,7 +209,10 @@ def _number(value: float, column: Column) -> str:
     if column.kind == "datetime":
         moment = np.int64(value).astype(column.values.dtype).astype("datetime64[s]").item()
         return str(moment.date()) if not (moment.hour or moment.minute or moment.second) else str(moment)
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+    if not float(value).is_integer() or abs(value) >= 1e15:
+        return f"{value:.6g}"
+    # Four digits stay together, because they may be a year.
+    return f"{value:.0f}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 
 _Measure = Callable[[Int, int], tuple[float | None, ...]]
