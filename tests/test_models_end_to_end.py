@@ -15,6 +15,7 @@ import pytest
 
 import errata as library
 from errata.cli.edge import run as run_words
+from errata.core.errors import UsageError
 from errata.store.directory import load
 from errata.testing import tiny_images
 
@@ -226,7 +227,7 @@ def test_the_same_from_python(errata):
     assert "age" in run.confirmed[0].rule.columns
     assert run.evaluation.predictions == "held-out"
     # An object in memory lies nowhere: the check says how to connect it again.
-    with pytest.raises(library.UsageError, match=r"(?s)given as an object.*--model"):
+    with pytest.raises(UsageError, match=r"(?s)given as an object.*--model"):
         library.check(run, "more_people.csv")
     assert library.check(run, "more_people.csv", model=says).results[0].verdict == "confirmed again"
 
@@ -266,6 +267,21 @@ def test_a_changed_model_is_not_taken_for_the_old_one(errata):
     assert errata(*words).code == 0
     (other,) = set(Path("errata-runs").iterdir()) - {first}
     assert load(other).run.error_rate > load(first).run.error_rate + 0.02
+
+
+def test_changed_weights_are_not_taken_for_the_old_ones(errata):
+    case = prepared("torch on images")
+    from safetensors.torch import load_file, save_file
+
+    words = ("diagnose", case.first, "--model", case.model, "--methods", "error_tree")
+    assert errata(*words).code == 0
+    (first,) = Path("errata-runs").iterdir()
+    rate = load(first).run.error_rate
+    weights = load_file("net.safetensors")
+    save_file({name: -tensor for name, tensor in weights.items()}, "net.safetensors")
+    done = errata(*words)
+    assert done.code == 0, done.err
+    assert all(load(folder).run.error_rate > rate + 0.2 for folder in Path("errata-runs").iterdir())
 
 
 def test_an_edited_skops_file_ends_with_one_line_and_no_run(errata):

@@ -75,3 +75,12 @@ def test_without_errors_nothing_is_asked() -> None:
     made = propose([Young()], perfect, job())
     assert made.records[0].status == "skipped"
     assert "no errors" in made.records[0].message
+
+
+def test_a_spent_budget_skips_what_comes_after() -> None:
+    from dataclasses import replace
+
+    evaluation = planted("literal", n=1_000, seed=0).evaluation()
+    made = propose([Young(), Young(age=40)], evaluation, replace(job(), budget=0.0))
+    assert [record.status for record in made.records] == ["skipped", "skipped"]
+    assert "budget" in made.records[0].message

@@ -12,7 +12,7 @@ from errata.cli.config import Configured
 from errata.cli.diagnose import found, open_page
 from errata.cli.kinds import flattened, names
 from errata.cli.options import CHECKED, RUN
-from errata.cli.terminal import Progress, Speaker, tell
+from errata.cli.terminal import Progress, Speaker, harmless, tell
 from errata.cli.verb import Flag, Flags, Verb, argument
 from errata.core.errors import CannotRunError, UsageError
 
@@ -74,7 +74,7 @@ def _explain(flags: Flags) -> int:
         pieces.append(drawn)
     elif "finding" in asked:
         pieces.append(finding_text(run, asked["finding"]))
-    click.echo("\n\n".join(pieces))
+    click.echo(harmless("\n\n".join(pieces)))
     return 0
 
 
@@ -123,7 +123,7 @@ def _export(flags: Flags) -> int:
 
     text = export_text(load(flags["run"]), as_=flags["as_"])
     if flags["out"] is None:
-        click.echo(text, nl=False)
+        click.echo(harmless(text), nl=False)
         return 0
     out = Path(flags["out"])
     if out.exists() and not flags["force"]:

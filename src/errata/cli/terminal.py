@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from types import TracebackType
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
     from errata.core.diagnosis import Diagnosis
 
-__all__ = ["Progress", "Speaker", "complain", "tell"]
+__all__ = ["Progress", "Speaker", "complain", "harmless", "tell"]
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 PLAIN_WIDTH = 100
 PATIENCE = 2.0
@@ -24,7 +27,12 @@ PATIENCE = 2.0
 
 def complain(message: str) -> None:
     """An error, on stderr."""
-    click.echo(f"errata: {message}", err=True)
+    click.echo(harmless(f"errata: {message}"), err=True)
+
+
+def harmless(text: str) -> str:
+    """The text without control characters, with which a name in the data could command the terminal."""
+    return _CONTROL.sub("�", text)
 
 
 def tell(message: str, *, quiet: bool = False) -> None:
@@ -42,7 +50,7 @@ class Speaker:
     def say(self, text: str = "") -> None:
         """One line, or several."""
         if not self.quiet:
-            click.echo(text)
+            click.echo(harmless(text))
 
     def show(self, diagnosis: Diagnosis) -> None:
         """The summary of a run: with colours in a terminal, plain in a pipe."""

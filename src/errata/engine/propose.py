@@ -29,14 +29,19 @@ class Proposals:
 
 
 def propose(methods: Sequence[Any], evaluation: Evaluation, job: Job) -> Proposals:
-    """Run every method on the explore rows of `evaluation` and collect its slices, in the order of the methods."""
+    """Run every method on the explore rows of `evaluation` and collect its slices, in the order of the methods.
+
+    Each method gets what is left of the budget; one whose turn comes when it is spent is skipped.
+    """
     explore = evaluation.explore()
     found: dict[str, Slice] = {}
     records = []
+    start = time.perf_counter()
     for index, method in enumerate(methods):
         name = info(method).name
         began = time.perf_counter()
-        status, message, slices = _run(method, evaluation, explore, _share(job, index, len(methods), name))
+        mine = _share(job, index, len(methods), name, spent=began - start)
+        status, message, slices = _run(method, evaluation, explore, mine)
         for proposed in slices:
             proposal = replace(proposed, rule=within_comparable(proposed.rule, explore))
             known = found.get(proposal.id)
@@ -53,6 +58,8 @@ def _run(method: Any, evaluation: Evaluation, explore: Evaluation, job: Job) -> 
     missing = _lacks(info(method).needs, evaluation, job)
     if missing:
         return "skipped", missing, ()
+    if job.budget is not None and job.budget <= 0.0:
+        return "skipped", "the budget was spent by the methods before it", ()
     if not len(explore) or not float(explore.view().loss.sum()):
         return "skipped", "there are no errors among the explore rows", ()
     try:
@@ -79,7 +86,8 @@ def _lacks(needs: frozenset[str], evaluation: Evaluation, job: Job) -> str:
     return f"needs {', '.join(lacking)}; this run has {', '.join(sorted(have))}"
 
 
-def _share(job: Job, index: int, count: int, name: str) -> Job:
-    """The job with its progress scaled to this method's part of the whole."""
+def _share(job: Job, index: int, count: int, name: str, *, spent: float) -> Job:
+    """The job with its progress scaled to this method's part of the whole, and what is left of its budget."""
     whole = job.progress
-    return replace(job, progress=lambda share, words: whole((index + share) / count, f"{name}: {words}"))
+    left = None if job.budget is None else max(0.0, job.budget - spent)
+    return replace(job, budget=left, progress=lambda share, words: whole((index + share) / count, f"{name}: {words}"))

@@ -1,0 +1,74 @@
+"""A command in an empty folder of its own, in this process, for tests that play a clumsy or a hostile user."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+
+@dataclass
+class Ended:
+    """How a command ended, what it printed, and the caveats of the run that it left."""
+
+    code: int
+    out: str
+    err: str
+    caveats: str
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder; nothing of the user's settings is seen."""
+    for name in [name for name in os.environ if name.startswith("ERRATA_") and name != "ERRATA_DATA"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ERRATA_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "100")
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    return place
+
+
+@pytest.fixture
+def command(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Runs `errata WORDS`; whatever happens there is no traceback, no bug of ours, and never half a run."""
+    from errata.cli.edge import run
+
+    def ended(*words: object) -> Ended:
+        capsys.readouterr()
+        before = set(folder.rglob("run.json"))
+        code = run([str(word) for word in words])
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.out + printed.err
+        assert "error in Errata itself" not in printed.err
+        new = [json.loads(path.read_text()) for path in sorted(set(folder.rglob("run.json")) - before)]
+        if code >= 2:
+            assert printed.err.startswith("errata: ")
+            assert "Hint: " in printed.err or code == 130
+            assert printed.out == ""
+            assert not new
+        caveats = "\n".join(caveat for run in new for caveat in run["caveats"])
+        return Ended(code=code, out=printed.out, err=printed.err, caveats=caveats)
+
+    return ended
+
+
+@pytest.fixture(scope="session")
+def predicted() -> pd.DataFrame:
+    """240 rows with predictions of which about a fifth are wrong."""
+    rng = np.random.default_rng(0)
+    n = 240
+    label = rng.choice(["no", "yes"], n)
+    wrong = rng.random(n) < 0.2
+    prediction = np.where(wrong, np.where(label == "yes", "no", "yes"), label)
+    return pd.DataFrame({
+        "age": rng.integers(18, 90, n), "city": rng.choice(["cairo", "lima", "oslo"], n),
+        "income": rng.normal(50, 10, n).round(3), "label": label, "prediction": prediction,
+    })  # fmt: skip
