@@ -14,8 +14,8 @@ recall  55 % errors inside. Peers on the same explore rows, in environments of t
         erroranalysis (depth 4, leaves of 20); any of them may match.
 curve   recall by size and error inside. "Known": the best region of the columns of the planted one by the gain of the
         proof, over all intervals between their quantiles (32 for pairs, then 400 for one column after the other) and
-        all sets of levels; for three columns our search with these columns alone. "Oracle": the planted region itself is
-        confirmed. Through `diagnose` the known one must be confirmed too.
+        all sets of levels; for three columns our search with these columns alone. "Oracle": the planted region itself
+        is confirmed. Through `diagnose` the known one must be confirmed too.
 """
 
 from __future__ import annotations
@@ -430,7 +430,9 @@ def _curve_lines(rows: list[dict[str, float]]) -> list[str]:
     lines += ["|---" * (2 + len(inside)) + "|"]
     for kind, share in dict.fromkeys((row["kind"], row["share"]) for row in rows):
         cells = [row for row in rows if (row["kind"], row["share"]) == (kind, share)]
-        told = {row["inside"]: " / ".join(f"{100 * row[by]:.0f}" for by in ("recall", "known", "oracle")) for row in cells}
+        told = {
+            row["inside"]: " / ".join(f"{100 * row[by]:.0f}" for by in ("recall", "known", "oracle")) for row in cells
+        }
         lines.append(f"| {kind} | {100 * share:g} % | " + " | ".join(told.get(rate, "-") for rate in inside) + " |")
     return lines
 

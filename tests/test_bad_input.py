@@ -226,8 +226,8 @@ def test_half_a_surrogate_pair_in_json_is_read(command):
     assert command("diagnose", "d.jsonl", *QUICK).code == 0
 
 
-def test_a_million_categories(command, predicted):
-    n = 1_000_000
+def test_a_different_word_in_every_row(command):
+    n = 200_000  # a million goes the same way and takes five times as long
     rng = np.random.default_rng(0)
     label = rng.integers(0, 2, n)
     frame = pd.DataFrame({"label": label, "prediction": np.where(rng.random(n) < 0.1, 1 - label, label)})
@@ -239,7 +239,7 @@ def test_a_million_categories(command, predicted):
     assert [item["column"] for item in aside] == ["name"]
     named = command("diagnose", "d.parquet", "--label", "name", *QUICK)
     assert named.code == 2
-    assert "1,000,000 different values" in named.err
+    assert "200,000 different values" in named.err
 
 
 NASTY = ['a"g\ne\'', "🙂 🏳️‍🌈", 'אבג <script>alert(1)</script> "', "errata:fold"]

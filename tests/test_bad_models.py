@@ -31,6 +31,7 @@ BODIES = [
     ("if (f['income'] == 48.956).any(): raise ValueError('that one')", 0, "1 row is left out because the model raised"),
     ("return None", 3, "`None` for 64 inputs"),
     ("return 'yes'", 3, "for 64 inputs"),
+    ("return ['yes']", 0, "failed on the 64 rows of a trial together"),
     ("return np.zeros((2, len(f)))", 3, "an answer of shape `(2, 64)` for 64 inputs"),
     ("return np.zeros((len(f), 2, 3))", 3, "expected (n,) or (n, classes)"),
     ("return np.full((len(f), 7), 0.1)", 2, "7 scores per input, and the data have 2 labels"),
@@ -73,7 +74,7 @@ def test_a_model_that_changes_the_width_of_its_answer(command, predicted):
 
 MODULES = [
     ("raise ValueError('boom')", "ValueError: boom"), ("def predict(:", "SyntaxError"), ("sys.exit(0)", "SystemExit"),
-    ("import not_there_at_all", "`not_there_at_all`, which is not installed"), ("predikt = len", "did you mean `predikt`?"),
+    ("import not_there_at_all", "`not_there_at_all`, which is not installed"), ("predikt = len", "`predikt`?"),
     ("predict = None", "expected a function"), ("class predict: pass", "is a class"),
 ]  # fmt: skip
 
@@ -97,10 +98,13 @@ class Payload:
         return Path.touch, (Path("executed"),)
 
 
-@pytest.mark.parametrize(
-    "name", ["m.pkl", "m.PICKLE", "m.joblib", "m.pt", "m.pth", "m.ckpt", "m.bin", "m.pt2", "m.weights", "nets.py:build@m.pt",
-             "m.onnx", "m.skops", "m.safetensors", "nets.py:build@m.safetensors"]
+PICKLES = (
+    "m.pkl", "m.PICKLE", "m.joblib", "m.pt", "m.pth", "m.ckpt", "m.bin", "m.pt2", "m.weights", "nets.py:build@m.pt",
+    "m.onnx", "m.skops", "m.safetensors", "nets.py:build@m.safetensors",
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PICKLES)
 def test_a_pickle_is_refused_and_nothing_in_it_runs(command, folder, predicted, name):
     predicted.to_csv("d.csv", index=False)
     Path("nets.py").write_text("def build():\n    import torch\n\n    return torch.nn.Linear(2, 2)\n")
@@ -149,7 +153,8 @@ def bomb(side: int) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    pieces = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + pieces
 
 
 @pytest.fixture
@@ -192,8 +197,8 @@ def test_nothing_but_broken_pictures(command, pictures):
 
 
 def test_a_picture_that_goes_away_during_the_run(command, pictures):
-    text = (pictures.parent / "m.py").read_text()
-    (pictures.parent / "m.py").write_text(text.replace("    return", "    Path('im/light/29.png').unlink(True)\n    return"))
+    code = pictures.parent / "m.py"
+    code.write_text(code.read_text().replace("    return", "    Path('im/light/29.png').unlink(True)\n    return"))
     ended = command("diagnose", "im", "--model", "m.py:predict", "--methods", "error_tree")
     assert ended.code == 3
     assert "`im/light/29.png`" in ended.err
@@ -264,7 +269,6 @@ def test_a_run_stopped_in_the_middle_goes_on_where_it_was(folder, predicted, sen
 def test_a_disk_that_is_full(folder, predicted, limit):
     predicted.to_csv("d.csv", index=False)
     Path("m.py").write_text("import numpy as np\n\ndef predict(f):\n    return np.where(f['age'] > 50, 'yes', 'no')\n")
-    sys.dont_write_bytecode = True
     full = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
     with spawned(folder, full, *CALL, "--model", "m.py:predict", "--out", "run") as process:
         out, said = process.communicate(timeout=60)

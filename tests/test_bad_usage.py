@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 from pathlib import Path
 
@@ -173,3 +174,15 @@ def test_a_run_whose_methods_all_fail_is_no_run(command, predicted, monkeypatch,
     assert ended.code == 3
     assert "ZeroDivisionError" in ended.err
     assert not (folder / "errata-runs").exists()
+
+
+def test_every_error_says_what_to_do():
+    source = Path(errata.__file__).parent
+    silent = [
+        f"{path.relative_to(source)}:{node.lineno}"
+        for path in sorted(source.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("UsageError", "CannotRunError")
+        and not any(keyword.arg == "hint" for keyword in node.keywords)
+    ]  # fmt: skip
+    assert not silent

@@ -92,7 +92,8 @@ def test_a_model_and_data_as_scikit_learn_has_them(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(600, 3))
     label = (inputs[:, 0] > 0).astype(int)
-    stump = DecisionTreeClassifier(max_depth=1, random_state=0).fit(inputs, np.where(inputs[:, 1] > 1, 1 - label, label))
+    seen = np.where(inputs[:, 1] > 1, 1 - label, label)
+    stump = DecisionTreeClassifier(max_depth=1, random_state=0).fit(inputs, seen)
     found = errata.diagnose(stump, (inputs, label), trained_on="other", state=tmp_path)
     assert found.run.model["kind"] == "scikit-learn"
     assert found.run.error_rate == pytest.approx((stump.predict(inputs) != label).mean())

@@ -81,8 +81,7 @@ def write_torch() -> None:
     from safetensors.torch import save_file
 
     Path("nets_of_the_test.py").write_text(
-        "import torch\n\ndef build():\n"
-        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 2))\n"
+        "import torch\n\ndef build():\n    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 2))\n"
     )
     save_file({"1.weight": torch.from_numpy(WEIGHT), "1.bias": torch.from_numpy(BIAS)}, "net.safetensors")
 

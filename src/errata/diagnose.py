@@ -49,9 +49,9 @@ class Proof:
 
     def __post_init__(self) -> None:
         if self.proof != "split":
-            raise UsageError(f"`proof` is `{self.proof}`, and this version knows `split` only.")
+            raise UsageError(f"`proof` is `{self.proof}`.", hint="this version knows `split` only.")
         if self.multiplicity != "bh":
-            raise UsageError(f"`multiplicity` is `{self.multiplicity}`, and this version knows `bh` only.")
+            raise UsageError(f"`multiplicity` is `{self.multiplicity}`.", hint="this version knows `bh` only.")
 
 
 class Stopwatch:

@@ -63,8 +63,8 @@ def test_weak_regions_are_mostly_found() -> None:
 
 def test_null_worlds_give_few_proposals() -> None:
     found = [len(search(split(null("iid", n=6_000, seed=seed)).explore())) for seed in range(10)]
-    assert np.mean(found) < 1.5
-    assert max(found) <= 5
+    assert np.mean(found) < 2.0
+    assert max(found) <= 6
 
 
 def test_a_column_that_follows_the_class_is_no_region() -> None:

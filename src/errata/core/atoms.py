@@ -151,7 +151,10 @@ class OneOf(_Written):
         if not self.values:
             raise UsageError(f"The set of values for `{self.column}` is empty.", hint="give at least one value.")
         if len(self.values) > MOST_VALUES:
-            raise UsageError(f"A set of {len(self.values)} values for `{self.column}`: at most {MOST_VALUES} are read.")
+            raise UsageError(
+                f"A set of {len(self.values)} values for `{self.column}`: at most {MOST_VALUES} are read.",
+                hint="name those outside instead, with `not in`.",
+            )
         unique = {write_value(value): value for value in map(plain_value, self.values)}
         object.__setattr__(self, "column", str(self.column))
         object.__setattr__(self, "values", tuple(sorted(unique.values(), key=_order)))

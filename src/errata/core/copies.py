@@ -70,6 +70,8 @@ def copies(dataset: Dataset, *, outputs: tuple[str, ...] = (), eligible: Bool | 
         return Copies(counted=np.ones(n, dtype=bool), first=np.arange(n, dtype=np.int64), number=0, note=note)
     what = "equal inputs and label" if dataset.content_hash is None else "equal bytes and label"
     note = f"{number:,} rows are copies of another ({what}): they share its fold and are not counted."
+    if number == 1:
+        note = f"1 row is a copy of another ({what}): it shares its fold and is not counted."
     return Copies(counted=counted, first=first, number=number, note=note)
 
 

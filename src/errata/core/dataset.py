@@ -71,6 +71,14 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.id_hash)
 
+    def __repr__(self) -> str:
+        return f"<Dataset {self.name}: {len(self):,} rows, {len(self.table.names)} columns>"
+
+    def _repr_html_(self) -> str:
+        from errata.report.notebook import dataset_html
+
+        return dataset_html(self)
+
     def ids(self, rows: Int | Bool | None = None) -> list[str]:
         """The ids of some rows (all when None), as shown to people and written to files."""
         chosen = np.arange(len(self)) if rows is None else indices(rows)

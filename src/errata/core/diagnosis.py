@@ -119,6 +119,9 @@ class Diagnosis:
 
         return write_report([self], Path(path))
 
+    def __repr__(self) -> str:
+        return f"<Diagnosis of {self.run.data.get('name')}: {len(self.confirmed)} of {len(self.findings)} confirmed>"
+
     def _repr_html_(self) -> str:
         from errata.report.notebook import diagnosis_html
 

@@ -102,6 +102,14 @@ class Evaluation:
         column = table.column(name)
         return column if self.rows is None else column.take(self.rows)
 
+    def __repr__(self) -> str:
+        return f"<Evaluation of {self.dataset.name}: {len(self):,} rows, {self.task}, {self.metric}>"
+
+    def _repr_html_(self) -> str:
+        from errata.report.notebook import evaluation_html
+
+        return evaluation_html(self)
+
     def view(self) -> View:
         """This view's row arrays, gathered once."""
         group = None if self.group is None else np.asarray(self.of(self.group), dtype=np.int32)

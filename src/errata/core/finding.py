@@ -89,3 +89,11 @@ class Finding:
     @property
     def confirmed(self) -> bool:
         return self.status == "confirmed"
+
+    def __repr__(self) -> str:
+        return f"<Finding {self.id}, {self.status}: {self.title or self.rule.text}>"
+
+    def _repr_html_(self) -> str:
+        from errata.report.notebook import finding_html
+
+        return finding_html(self)

@@ -57,7 +57,7 @@ def column_from(values: Any, *, name: str = "values") -> Column:
     if array.dtype.kind == "T":
         array = array.astype(object)
     if array.ndim != 1:
-        raise UsageError(f"`{name}` has shape {array.shape}; a column has one value per row.")
+        raise UsageError(f"`{name}` has shape {array.shape}.", hint="a column has one value per row.")
     if array.dtype.kind in "fiu":
         return Column.number(array)
     if array.dtype.kind == "b":

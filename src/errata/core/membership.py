@@ -85,7 +85,10 @@ def _compare(column: Column, op: Op, value: Value, *, name: str) -> Bool:
         return _compare_moments(column.values, op, _moment(value))
     if column.kind == "text":
         return _compare_text(column, op, value if isinstance(value, str) else write_value(value))
-    raise UsageError(f"The column `{name}` holds {column.kind}, which is not compared with `{value}`.")
+    raise UsageError(
+        f"The column `{name}` holds {column.kind}, which is not compared with `{value}`.",
+        hint="rules compare numbers, words, dates, and true or false.",
+    )
 
 
 def _one_of(column: Column, values: tuple[Value, ...], *, name: str) -> Bool:

@@ -89,7 +89,9 @@ def load_method(name: str) -> type[Any]:
     for value in vars(module).values():
         if isinstance(value, type) and value.__module__ == path and hasattr(value, "__errata__"):
             return value
-    raise UsageError(f"The module of method `{name}` holds no class marked with `@method`.")
+    raise UsageError(
+        f"The module of method `{name}` holds no class marked with `@method`.", hint="decorate its dataclass."
+    )
 
 
 def _quiet(done: float, words: str) -> None:

@@ -66,7 +66,9 @@ class _Token:
 def parse(text: str) -> Test:
     """The test that a text describes, in canonical form. Raises UsageError that shows where reading stopped."""
     if len(text) > MOST_CHARACTERS:
-        raise UsageError(f"A rule of {len(text):,} characters is not read: at most {MOST_CHARACTERS:,}.")
+        raise UsageError(
+            f"A rule of {len(text):,} characters is not read: at most {MOST_CHARACTERS:,}.", hint="write a shorter one."
+        )
     reader = _Reader(text, _tokens(text))
     test = reader.test(0)
     reader.end()

@@ -199,7 +199,10 @@ def _feature_names(arrays: Mapping[str, Any], inputs: NDArray[Any], *, taken: se
     if _NAMES in arrays:
         names = tuple(str(name) for name in np.asarray(arrays[_NAMES]).tolist())
         if len(names) != inputs.shape[1] or len(set(names) | taken) < len(names) + len(taken):
-            raise UsageError(f"`feature_names` has {len(names)} names for {inputs.shape[1]} inputs, or names repeat.")
+            raise UsageError(
+                f"`feature_names` has {len(names)} names for {inputs.shape[1]} inputs, or names repeat.",
+                hint="one name per column of `inputs`, each once.",
+            )
         return names
     prefix = "x" if not any(f"x{j}" in taken for j in range(inputs.shape[1])) else "input_"
     return tuple(f"{prefix}{j}" for j in range(inputs.shape[1]))

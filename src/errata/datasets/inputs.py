@@ -56,7 +56,7 @@ def with_frame(dataset: Dataset, frame: Any) -> Dataset:
 
 
 def frame_of(table: Table, names: Sequence[str], rows: Int, *, native: str | None = None) -> Any:
-    """Some rows of some columns as a dataframe: of `native`, else of pandas, polars or Arrow, the first that is installed.
+    """Some rows of some columns as a dataframe: of `native`, else of the first installed of pandas, polars and Arrow.
 
     Raises MissingExtraError when there is none.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -122,7 +122,12 @@ def _working(model: Model, dataset: Dataset, task: Task | None) -> _Working:
         attempts = _attempts(model, sample, task)
         good = [attempt for attempt in attempts if not isinstance(attempt.result, Exception)]
         if good:
-            return _best(good, sample)
+            best = _best(good, sample)
+            if first_error is None:
+                return best
+            said = " ".join(str(first_error).partition("\n")[0].split())[:200]
+            how = f"The model failed on the {len(chosen)} rows of a trial together ({said}), not on {len(part)} of them."
+            return replace(best, how=(*best.how, how))
         first_error = first_error or next(a.result for a in attempts if isinstance(a.result, Exception))
         if isinstance(first_error, UsageError):
             raise first_error

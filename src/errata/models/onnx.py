@@ -190,7 +190,8 @@ def _runtime_errors() -> tuple[type[Exception], ...]:
 def _port(entry: Any) -> Port:
     if entry.type not in TYPES:
         raise UsageError(
-            f"The input `{entry.name}` is of type `{entry.type}`, expected a tensor of numbers or strings."
+            f"The input `{entry.name}` is of type `{entry.type}`, expected a tensor of numbers or strings.",
+            hint="export the model with tensors as inputs.",
         )
     shape = [d if isinstance(d, int) and d > 0 else None for d in entry.shape]
     return Port(name=entry.name, dtype=TYPES[entry.type], dims=tuple(shape[1:]), batch=shape[0] if shape else None)

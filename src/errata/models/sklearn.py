@@ -59,7 +59,10 @@ class SklearnModel:
                              hint="connect one function per label.")  # fmt: skip
         numbers = np.asarray(scores)
         if numbers.ndim != 2 or len(numbers) != rows:
-            raise CannotRunError(f"`predict_proba` gave shape `{numbers.shape}` for {rows} rows.")
+            raise CannotRunError(
+                f"`predict_proba` gave shape `{numbers.shape}` for {rows} rows.",
+                hint="expected one row of scores each.",
+            )
         labels = np.asarray(self.estimator.predict(given)) if self.ask_labels else None
         return Answer(numbers=numbers, labels=labels)
 

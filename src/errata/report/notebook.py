@@ -1,28 +1,37 @@
-"""What a notebook shows of a diagnosis, a finding and an evaluation: small HTML that brings its own style."""
+"""What a notebook shows of a diagnosis, a finding, an evaluation and a dataset: small HTML with its own style."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from errata.core.columns import Column
+from errata.core.dataset import Dataset
 from errata.core.diagnosis import Diagnosis
+from errata.core.errors import ErrataError
 from errata.core.evaluation import CONFIRM, EXPLORE, FOLDS, SEALED, Evaluation
 from errata.core.evidence import Examples
 from errata.core.finding import Finding
-from errata.describe.numbers import count, is_rate, number, percent
+from errata.describe.numbers import count, counted, is_rate, listed, number, percent
 from errata.describe.sentences import looked, sentence, title, verdict
 from errata.report.examples import Album, Side, side_of
 from errata.report.figures import Bars, bars, bars_scale
-from errata.report.findings import clipped
+from errata.report.findings import clipped, p_text
 from errata.report.page import environment
+from errata.report.rows import value_text
 from errata.report.runs import Fact, leading_findings
+from errata.report.thumbnails import data_uri
 
-__all__ = ["diagnosis_html", "evaluation_html", "finding_html"]
+__all__ = ["dataset_html", "diagnosis_html", "evaluation_html", "finding_html"]
 
 MOST = 8
 THUMBNAILS = 4
+MOST_COLUMNS = 30
+MOST_PICTURES = 12
+SUMMARISED = 100_000
+"""Rows that the summary of a column reads: enough to see what it holds, quick for a table of millions."""
 _PICTURE_BYTES = 200_000
 _NO_ROWS = Side(examples=(), names=())
 
@@ -40,6 +49,17 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ColumnLine:
+    """One column of a dataset: what it is, what it holds, how much is missing."""
+
+    name: str
+    kind: str
+    role: str
+    values: str
+    missing: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Page:
     """Everything that the notebook's template reads."""
 
@@ -48,6 +68,10 @@ class Page:
     lines: Sequence[Line] = ()
     left: int = 0
     facts: Sequence[Fact] = ()
+    notes: Sequence[Fact] = ()
+    columns: Sequence[ColumnLine] = ()
+    columns_left: int = 0
+    album: Sequence[str] = ()
     pictures: bool = False
     rate: bool = True
 
@@ -88,7 +112,7 @@ def diagnosis_html(diagnosis: Diagnosis) -> str:
 
 
 def finding_html(finding: Finding) -> str:
-    """One finding: its sentence, its bars, its rule."""
+    """One finding: its sentence, its bars, its rule, how it was tested, and what to be careful about."""
     line = _line(
         finding,
         title=clipped(finding.title or finding.rule.text, 300),
@@ -96,8 +120,22 @@ def finding_html(finding: Finding) -> str:
         drawn=bars(finding, bars_scale([finding])),
         side=_NO_ROWS,
     )
-    said = f"{finding.status}: {finding.rule.text}"
-    return _render(Page(verdict="", looked=said, lines=[line], rate=is_rate(finding.metric.name)))
+    support = finding.support
+    rows = f"{count(support.explore)} to explore, {count(support.confirm)} to confirm"
+    if support.groups is not None:
+        rows += f", in {counted(support.groups, 'group')}"
+    tested = "" if finding.test is None else f"{finding.test}, compared with {finding.baseline}"
+    if finding.q_value is not None:
+        tested += f", q {p_text(finding.q_value)}"
+    notes = [
+        Fact(name="status", text=finding.status),
+        Fact(name="rule", text=finding.rule.text),
+        Fact(name="rows", text=rows),
+        Fact(name="tested", text=tested),
+        *(Fact(name="caveat", text=caveat) for caveat in finding.caveats),
+        *(Fact(name=event.what, text=event.detail) for event in finding.history),
+    ]
+    return _render(Page(verdict="", lines=[line], notes=_told(notes), rate=is_rate(finding.metric.name)))
 
 
 def evaluation_html(evaluation: Evaluation) -> str:
@@ -106,8 +144,10 @@ def evaluation_html(evaluation: Evaluation) -> str:
     sizes = ", ".join(f"{FOLDS[code]} {count(int((fold == code).sum()))}" for code in (EXPLORE, CONFIRM, SEALED))
     mean = float(loss[fold >= 0].mean()) if (fold >= 0).any() else None
     rate = "not known" if mean is None else percent(mean) if evaluation.binary_loss else number(mean)
+    model = evaluation.model
     facts = [
         Fact(name="rows", text=f"{count(len(evaluation))} ({sizes})"),
+        Fact(name="model", text="" if model is None else f"{model.name} ({model.kind})"),
         Fact(name=evaluation.metric, text=rate),
         Fact(name="predictions", text=evaluation.predictions),
         Fact(name="classes", text=clipped(", ".join(str(one) for one in evaluation.classes), 120)),
@@ -115,9 +155,82 @@ def evaluation_html(evaluation: Evaluation) -> str:
             name="columns",
             text=f"{count(len(evaluation.features))} to search in, {count(len(evaluation.set_aside))} set aside",
         ),
+        *(Fact(name="caveat", text=caveat) for caveat in evaluation.caveats),
     ]
     name = clipped(evaluation.dataset.name, 80)
-    return _render(Page(verdict=f"Evaluation of {name}", facts=[fact for fact in facts if fact.text]))
+    return _render(Page(verdict=f"Evaluation of {name}", facts=_told(facts)))
+
+
+def dataset_html(dataset: Dataset) -> str:
+    """What a dataset holds: its columns with kind, role, values and missing share; some images where it has them."""
+    noun = "image" if dataset.image is not None else "row"
+    names = dataset.table.names
+    aside = ", ".join(f"{item.column} ({item.why})" for item in dataset.set_aside)
+    facts = [
+        Fact(name="set aside", text=clipped(aside, 300)),
+        *(Fact(name="caveat", text=caveat) for caveat in dataset.caveats),
+    ]
+    page = Page(
+        verdict=f"{clipped(dataset.name, 80)}: {counted(len(dataset), noun)}, {counted(len(names), 'column')}",
+        facts=_told(facts),
+        columns=[_column_line(name, dataset) for name in names[:MOST_COLUMNS]],
+        columns_left=len(names) - MOST_COLUMNS,
+        album=_pictures(dataset),
+    )
+    return _render(page)
+
+
+def _told(facts: Sequence[Fact]) -> list[Fact]:
+    """Facts that say something, as people write them: caveats come from many places, some in lower case."""
+    return [replace(fact, text=fact.text[:1].upper() + fact.text[1:] if fact.name == "caveat" else fact.text)
+            for fact in facts if fact.text]  # fmt: skip
+
+
+def _column_line(name: str, dataset: Dataset) -> ColumnLine:
+    column = dataset.table.column(name)
+    head = column.take(np.arange(min(len(column), SUMMARISED)))
+    absent = head.missing()
+    roles = [role for role in ("label", "prediction", "id", "group", "time", "split") if getattr(dataset, role) == name]
+    share = float(absent.mean()) if len(absent) else 0.0
+    return ColumnLine(
+        name=clipped(name, 60),
+        kind=column.kind,
+        role="scores" if name in dataset.scores else ", ".join(roles),
+        values=clipped(_values(head, np.flatnonzero(~absent)), 120),
+        missing=percent(share) if share else "",
+    )
+
+
+def _values(column: Column, present: np.ndarray) -> str:
+    """What the rows with a value hold, in a few words."""
+    if column.kind in ("embedding", "scores"):
+        return f"{count(column.values.shape[1])} numbers each"
+    if not len(present):
+        return ""
+    if column.kind == "text":
+        return f"such as “{clipped(column.text(int(present[0])) or '', 60)}”"
+    values = column.values[present]
+    if column.kind in ("category", "boolean"):
+        codes, sizes = np.unique(values, return_counts=True)
+        common = codes[np.argsort(-sizes, kind="stable")]
+        levels = column.levels if column.kind == "category" else ("no", "yes")
+        return listed([str(levels[int(code)]) for code in common], most=6)
+    low, high = (present[int(np.argmin(values))], present[int(np.argmax(values))])
+    return f"{value_text(column.value(int(low)))} to {value_text(column.value(int(high)))}"
+
+
+def _pictures(dataset: Dataset) -> list[str]:
+    """Images spread over the dataset, which lies in the order of its classes more often than not."""
+    if dataset.image is None or not len(dataset):
+        return []
+    rows = np.unique(np.linspace(0, len(dataset) - 1, MOST_PICTURES).astype(int))
+    shown = []
+    for row in rows.tolist():
+        try:
+            shown.append(data_uri(dataset.image(row)))
+        except (ErrataError, OSError, ValueError):
+            continue  # a picture that cannot be read is left out
+    return shown
 
 
 def _wrong(finding: Finding) -> tuple[str, ...]:

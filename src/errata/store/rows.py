@@ -224,7 +224,7 @@ class _Rows:
         self.file = pq.ParquetFile(path, memory_map=True)
         footer = self.file.schema_arrow.metadata or {}
         if _NOTE not in footer:
-            raise CannotRunError(f"`{path}` was not written by Errata.")
+            raise CannotRunError(f"`{path}` was not written by Errata.", hint="run the command again with --force.")
         self.said: dict[str, Any] = json.loads(footer[_NOTE])
 
     def has(self, name: str) -> bool:

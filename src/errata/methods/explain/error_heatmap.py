@@ -84,7 +84,7 @@ class ErrorHeatmap:
     def run(self, evaluation: Evaluation, job: Job, *, where: Where | None = None) -> list[Evidence]:
         """One Heatmap of the rows of `evaluation`; `where` marks the cells that a rule selects."""
         if not 1 <= len(self.columns) <= 2 or len(set(self.columns)) < len(self.columns):
-            raise UsageError(f"`columns` is {self.columns!r}, expected one or two different names.")
+            raise UsageError(f"`columns` is `{self.columns!r}`.", hint="expected one or two different names.")
         job.progress(0.0, "drawing the heatmap")
         stratum = evaluation.view().stratum
         rows = evaluation if bool((stratum >= 0).all()) else evaluation.take(stratum >= 0)
