@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -18,7 +19,7 @@ from errata.core.dataset import Dataset
 from errata.core.errors import UsageError, nearest
 from errata.core.model import Model
 
-__all__ = ["Job", "MethodInfo", "find_methods", "info", "load_method", "method", "options"]
+__all__ = ["Job", "MethodInfo", "check_range", "find_methods", "info", "load_method", "method", "options"]
 
 FAMILIES = ("discover", "challenge", "explain", "repair", "guard")
 
@@ -56,6 +57,21 @@ def info(method: object) -> MethodInfo:
     if not isinstance(found, MethodInfo):
         raise UsageError(f"`{method!r}` is not a method.", hint="decorate its dataclass with `errata.method`.")
     return found
+
+
+def check_range(method: object, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse hyper-parameters outside (least, most), both allowed; called by a method's `__post_init__`.
+
+    Raises UsageError that names the option, its value and its range.
+    """
+    for option, (least, most) in ranges.items():
+        value = getattr(method, option)
+        if not least <= value <= most:
+            span = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+            raise UsageError(
+                f"`{info(method).name}.{option}` is `{value}`, expected {span}.",
+                hint=f"`errata methods {info(method).name}` lists the options with their defaults.",
+            )
 
 
 def options(method: object) -> dict[str, Level | None]:

@@ -126,7 +126,7 @@ def _working(model: Model, dataset: Dataset, task: Task | None) -> _Working:
             if first_error is None:
                 return best
             said = " ".join(str(first_error).partition("\n")[0].split())[:200]
-            how = f"The model failed on the {len(chosen)} rows of a trial together ({said}), not on {len(part)} of them."
+            how = f"The model failed on the {len(chosen)} rows of a trial together ({said}), not on {len(part)}."
             return replace(best, how=(*best.how, how))
         first_error = first_error or next(a.result for a in attempts if isinstance(a.result, Exception))
         if isinstance(first_error, UsageError):

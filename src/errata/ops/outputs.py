@@ -110,7 +110,7 @@ def detect_outputs(evaluation: Evaluation) -> tuple[SetAside, ...]:
     Fails to see a column that is only loosely tied to the prediction, such as a score with noise, or one of ten scores.
     """
     explore = evaluation.explore()
-    if not len(explore):
+    if len(explore) < LEAST_ROWS:  # with a few rows any column equals the prediction by chance
         return ()
     reads = _reads_number if evaluation.task == "regression" else _reads_class
     prepared = _prepare(explore)

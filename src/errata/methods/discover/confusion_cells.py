@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from errata.core.columns import Bool
 from errata.core.evaluation import Evaluation
-from errata.core.method import Job, method
+from errata.core.method import Job, check_range, method
 from errata.core.rules import Where
 from errata.core.slices import Slice, claim_for
 from errata.ops.conjunctions import of_classes, search
@@ -58,6 +59,10 @@ class ConfusionCells:
     min_cell: int = 10
     per_cell: int = 3
     max_literals: int = 3
+
+    def __post_init__(self) -> None:
+        counts = dict.fromkeys(("cells", "min_cell", "per_cell"), (1, math.inf))
+        check_range(self, {**counts, "max_literals": (1, 4)})
 
     def run(self, evaluation: Evaluation, job: Job) -> list[Slice]:
         """The proposals, those with the largest gain first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ import numpy as np
 from errata.core.columns import Bool, Column, Columns, Int, Level
 from errata.core.evaluation import Evaluation
 from errata.core.evidence import TreePath
-from errata.core.method import Job, method
+from errata.core.method import Job, check_range, method
 from errata.core.rules import And, Not, Test, Where
 from errata.core.slices import Slice, claim_for
 from errata.ops.boundaries import climb, fitted, settle
@@ -119,6 +120,9 @@ class ErrorTree:
     depth: int = 4
     leaf_rows: int = 20
     proposals: int = 20
+
+    def __post_init__(self) -> None:
+        check_range(self, {"depth": (1, 12), "leaf_rows": (1, math.inf), "proposals": (1, math.inf)})
 
     def run(self, evaluation: Evaluation, job: Job) -> list[Slice]:
         """The proposals, the one with the largest gain first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import comb
@@ -10,7 +11,7 @@ import numpy as np
 
 from errata.core.columns import Column
 from errata.core.evaluation import Evaluation
-from errata.core.method import Job, method
+from errata.core.method import Job, check_range, method
 from errata.core.rules import Where
 from errata.core.slices import Slice, claim_for
 from errata.ops.bins import Axis, bin_columns
@@ -52,6 +53,12 @@ class SliceLattice:
     slices: int = 20
     faithful: bool = False
     alpha: float = 0.95
+
+    def __post_init__(self) -> None:
+        check_range(
+            self,
+            {"max_literals": (1, 4), "min_support": (1, math.inf), "slices": (1, math.inf), "alpha": (0.0, 1.0)},
+        )
 
     def run(self, evaluation: Evaluation, job: Job) -> list[Slice]:
         """The proposals: regions with the largest gain first, then classes; by falling score when `faithful`."""
