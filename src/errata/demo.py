@@ -67,8 +67,9 @@ def quiet(out: Path | None = None, *, progress: Progress | None = None) -> Diagn
     from sklearn.svm import SVC
 
     return diagnose(
-        SVC(gamma=0.001), "sample:digits", out_of_fold=5, out=out, force=True, state=_state(out), progress=progress
-    )
+        SVC(gamma=0.001), "sample:digits", group="writer", out_of_fold=5, out=out, force=True, state=_state(out),
+        progress=progress,
+    )  # fmt: skip
 
 
 def _state(out: Path | None) -> Path | None:

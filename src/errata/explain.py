@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from errata.core.atoms import And, Compare, OneOf
 from errata.core.columns import Bool, Int, Level
 from errata.core.evaluation import CONFIRM, Evaluation
 from errata.core.evidence import Evidence, Examples
@@ -33,7 +34,7 @@ def explain(finding: Finding, evaluation: Evaluation, *, members: Bool, job: Job
     shown: list[Evidence] = [examples(evaluation, finding.rule.columns, members=members, job=job)]
     columns = [name for name in finding.rule.columns if name in evaluation.features]
     if columns and isinstance(finding.rule, Where):
-        shown += heatmap(evaluation, columns[:2], job=job, where=finding.rule)
+        shown += _where_wrong(evaluation, columns, finding.rule, job=job)
     tree = _grown(evaluation, job)
     if tree is not None:
         held_out = evaluation.part(CONFIRM)
@@ -41,13 +42,29 @@ def explain(finding: Finding, evaluation: Evaluation, *, members: Bool, job: Job
     return tuple(shown)
 
 
+def _where_wrong(evaluation: Evaluation, columns: Sequence[str], rule: Where, *, job: Job) -> list[Evidence]:
+    """The heatmap of a rule: of three columns one of which is the label, the other two among rows of its classes."""
+    label = evaluation.dataset.label
+    others = [name for name in columns if name != label]
+    if label in columns and len(others) >= 2 and evaluation.task == "classification":
+        terms = rule.test.terms if isinstance(rule.test, And) else ()
+        named = [
+            term
+            for term in terms
+            if (isinstance(term, OneOf) or (isinstance(term, Compare) and term.op == "=")) and term.column == label
+        ]
+        if len(named) == 1:
+            return heatmap(evaluation, others[:2], job=job, where=rule, among=Where(named[0]))
+    return heatmap(evaluation, columns[:2], job=job, where=rule)
+
+
 def heatmap(
     evaluation: Evaluation, columns: Sequence[str], *, job: Job, where: Where | None = None,
-    bins: int = 8, binning: str = "quantile",
+    among: Where | None = None, bins: int = 8, binning: str = "quantile",
 ) -> list[Evidence]:  # fmt: skip
-    """The metric over one or two columns, on confirm rows; `where` marks the cells that a rule covers."""
+    """The metric over one or two columns, on the confirm rows `among` which a rule selects; `where` marks its cells."""
     method = ErrorHeatmap(columns=tuple(columns), bins=bins, binning=binning)
-    return list(method.run(evaluation.part(CONFIRM), job, where=where))
+    return list(method.run(evaluation.part(CONFIRM), job, where=where, among=among))
 
 
 def error_tree(evaluation: Evaluation, job: Job) -> tuple[Evidence, ...]:

@@ -157,7 +157,8 @@ def test_names_cannot_hide_or_reorder_words(by_hand):
 
 def test_without_rows_a_rule_is_said_as_it_stands():
     assert Wording(None).title(Where.parse('city = "cairo" and age > 60.5')) == "city is cairo and age over 60.5"
-    assert Wording(None).title(Where.parse("age <= 60.5")) == "age under 60.5"
+    assert Wording(None).title(Where.parse("age <= 60.5")) == "age 60.5 or less"
+    assert Wording(None).title(Where.parse("age < 60")) == "age under 60"
 
 
 def test_a_rule_of_another_kind_is_its_text():

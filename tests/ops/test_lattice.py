@@ -5,7 +5,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from errata.ops.lattice import ScoredSlice, top_slices
+from errata.ops.lattice import ScoredSlice, _Score, top_slices
 
 Naive = dict[tuple[tuple[int, int], ...], float]
 
@@ -94,3 +94,13 @@ def test_nothing_stands_out(errors: np.ndarray) -> None:
 def test_no_columns_and_no_large_slice() -> None:
     assert top_slices(np.empty((0, 5), dtype=np.int64), np.ones(5)) == []
     assert top_slices(np.arange(5)[None, :], np.array([1.0, 0, 0, 0, 0]), min_support=2) == []
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.9, 1.0])
+@pytest.mark.parametrize(("size", "error"), [(40, 12.0), (40, 40.0), (12, 1.0), (200, 3.0)])
+def test_the_bound_is_the_best_that_a_part_of_a_slice_can_reach(alpha: float, size: int, error: float) -> None:
+    score = _Score(rows=500, mean=0.2, largest=1.0, alpha=alpha, least=10)
+    sizes = np.arange(10.0, size + 1.0)
+    best = float(score.of(sizes, np.minimum(sizes, error)).max())
+    bound = float(score.bound(np.array([float(size)]), np.array([error]))[0])
+    assert best - 1e-12 <= bound <= best + 1e-12

@@ -122,7 +122,8 @@ def heatmap_table(item: Heatmap) -> str:
     rows = [[label, *cells[place * len(across) : (place + 1) * len(across)]] for place, label in enumerate(down)]
     head = [item.columns[0], *across]
     widths = [max(len(row[place]) for row in [head, *rows]) for place in range(len(head))]
-    lines = [f"{item.metric} by {' and '.join(item.columns)}, on held-out rows; rows in brackets"]
+    among = f" with {item.among}" if item.among else ""
+    lines = [f"{item.metric} by {' and '.join(item.columns)}, on held-out rows{among}; rows in brackets"]
     if len(item.columns) > 1:
         lines.append(" " * (widths[0] + 2) + item.columns[1])
     for row in [head, *rows]:

@@ -61,6 +61,7 @@ class Heatmap:
     count    rows in each cell, row-major over `labels`
     value    the metric in each cell, None where empty
     member   share of each cell's rows that belong to the finding, None without a finding
+    among    the rule that chose the rows counted, "" for all rows
     """
 
     columns: tuple[str, ...]
@@ -70,6 +71,7 @@ class Heatmap:
     value: tuple[float | None, ...]
     member: tuple[float | None, ...] | None = None
     overall: float | None = None
+    among: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

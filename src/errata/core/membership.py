@@ -184,8 +184,9 @@ def _compare_moments(values: NDArray[Any], op: Op, moment: datetime | None) -> B
     unit = np.datetime_data(values.dtype)[0]
     if unit in ("ns", "ps", "fs", "as"):
         # Finer units reach only a few centuries: constants beyond them compare with their ends, not wrapped around.
-        ends = np.array([-(2**63) + 1, 2**63 - 1]).astype(values.dtype)
-        low, high = ends.astype("datetime64[us]")
+        # In whole numbers: numpy's own conversion of the earliest moments overflows into the latest.
+        per_microsecond = int(np.timedelta64(1, "us").astype(f"timedelta64[{unit}]").astype(np.int64))
+        low, high = (np.datetime64(end // per_microsecond, "us") for end in (-(2**63) + per_microsecond, 2**63 - 1))
         if not low < wanted < high:
             below = bool(wanted <= low)
             always = op == "!=" or (op in (">", ">=") if below else op in ("<", "<="))

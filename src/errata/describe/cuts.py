@@ -11,7 +11,7 @@ import numpy as np
 from errata.core.columns import Column
 from errata.describe.numbers import MINUS, number, roundest
 
-__all__ = ["Gap", "gap", "moment_bound", "number_bound", "number_text", "span"]
+__all__ = ["Gap", "bound", "gap", "moment_bound", "number_bound", "number_text", "span"]
 
 SMALL = 10  # counts that people say one by one
 _MONTHS = (
@@ -70,20 +70,36 @@ def _inside(near: Gap, cut: float) -> tuple[float, float]:
     return (cut, cut) if near.below is None or near.above is None else (near.below, near.above)
 
 
-def number_bound(cut: float, near: Gap, *, upper: bool, whole: bool, year: bool = False, unit: str = "") -> str:
+def bound(cut: float, near: Gap) -> float:
+    """The roundest cut that leaves the same rows above it: low <= it < high."""
+    return roundest(*_inside(near, cut), cut)
+
+
+def number_bound(
+    cut: float, near: Gap, *, upper: bool, whole: bool, year: bool = False, unit: str = "", closed: bool | None = None,
+    strictly: bool = False,
+) -> str:  # fmt: skip
     """A number column's cut in words: rows above it ("over 60"), or those below where `upper` ("60 or less").
 
     Whole numbers take the rounder of "over 59" and "60 or more", and a single value is named.
+
+    closed    whether the rule takes the cut itself in, said where no row lies on one of its sides; None is as `upper`
+    strictly  never "or less": the number lies above every row below the cut
     """
     low, high = _inside(near, cut)
+    if low == high and not year:
+        text = f"{number_text(cut)}{unit}"
+        if upper if closed is None else closed:
+            return f"{text} or {'less' if upper else 'more'}"
+        return f"{'under' if upper else 'over'} {text}"
     open_at = roundest(low, high, cut)  # low <= it < high: rows above are over it, rows below are it or less
     closed_at = _roundest_closed(low, high, cut)  # low < it <= high: rows above are it or more, rows below are under it
     if year:
         return f"before {number_text(closed_at, year=True)}" if upper else f"after {number_text(open_at, year=True)}"
     if not whole:
         # Both sides of one cut are said with one number, as "over 19.1" and "19.1 or less".
-        text = f"{number_text(open_at)}{unit}"
-        return f"over {text}" if not upper else f"{text} or less" if open_at == near.below else f"under {text}"
+        text = f"{number_text(closed_at if strictly else open_at)}{unit}"
+        return f"over {text}" if not upper else f"{text} or less" if open_at == near.below and not strictly else f"under {text}"
     only = near.below if upper else near.above
     if only is not None and only == (near.lowest if upper else near.highest):
         return f"is {number_text(only)}{unit}"

@@ -13,6 +13,7 @@ __all__ = ["MINUS", "Shown", "count", "counted", "listed", "number", "percent", 
 MINUS = "−"
 UNKNOWN = "not known"
 _RATE_METRICS = ("error", "false-positive", "false-negative")
+SMALL_RATE = 0.1  # a decimal of a share under a tenth, or over nine tenths, says something
 _DIGITS = 3  # of a loss: what a reader takes in
 
 
@@ -86,12 +87,29 @@ def percent(rate: float | None, *, decimals: int = 0) -> str:
 
 
 def percents(first: float | None, second: float | None) -> tuple[str, str]:
-    """Two shares with as many decimals as it takes to tell them apart."""
-    for decimals in (0, 1, 2):
+    """Two shares with as many decimals as it takes to tell them apart, the same on both sides where both are small."""
+    pair = (percent(first), percent(second))
+    if first is None or second is None or not (math.isfinite(first) and math.isfinite(second)) or first == second:
+        return pair
+    alike = max(first, second) < SMALL_RATE or min(first, second) > 1 - SMALL_RATE
+    needed = 1 if alike and abs(first - second) < 0.01 else 0
+    for decimals in range(needed, 3):
         pair = (percent(first, decimals=decimals), percent(second, decimals=decimals))
-        if pair[0] != pair[1] or first == second:
-            return pair
-    return pair
+        if pair[0] != pair[1]:
+            break
+    places = max(_places(text) for text in pair)
+    if not places or not (alike or decimals):
+        return pair
+    return _with_places(first, pair[0], places), _with_places(second, pair[1], places)
+
+
+def _places(text: str) -> int:
+    return len(text.removesuffix(" %").partition(".")[2])
+
+
+def _with_places(rate: float, text: str, places: int) -> str:
+    """A share with a fixed number of decimals; none and all stay as they are."""
+    return text if rate in (0.0, 1.0) or text.startswith(("over", "under")) else f"{100 * rate:.{places}f} %"
 
 
 def points(difference: float, *, signed: bool = False, bare: bool = False) -> str:

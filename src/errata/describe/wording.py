@@ -16,7 +16,10 @@ from errata.core.columns import Column, Level
 from errata.core.evaluation import CONFIRM, EXPLORE, Evaluation, View
 from errata.core.rules import Where
 from errata.core.slices import Rule
-from errata.describe.cuts import Gap, gap, moment_bound, moment_phrase, moment_text, number_bound, number_text, span
+from errata.describe.cuts import (
+    Gap, bound, gap, moment_bound, moment_phrase, moment_text, number_bound, number_text, span,
+)  # fmt: skip
+from errata.describe.directions import directed, directed_span
 from errata.describe.numbers import listed
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ class Subject:
 
     noun    the rows before anything is asked of the inputs: "rows", "images", "8s", "rows labelled malignant"
     single  the one class that the rule asks for, None without one
-    others  the rest of those rows: "other 8s", "the other rows labelled malignant"; None where no class is asked for
+    others  the rest of those rows: "other 8s", "the other rows labelled malignant"; None where no class is named
     """
 
     noun: str
@@ -154,9 +157,9 @@ class Wording:
         single = _plain(values[0]) if len(values) == 1 else None
         if short:
             noun = listed([f"{name}s" for name in names], last="or", most=MOST_LEVELS)
-            return Subject(noun=noun, single=single, others=f"other {noun}" if single is not None else None)
+            return Subject(noun=noun, single=single, others=f"other {noun}")
         noun = f"{self.unit_noun} labelled {listed(names, last='or', most=MOST_LEVELS)}"
-        return Subject(noun=noun, single=single, others=f"the other {noun}" if single is not None else None)
+        return Subject(noun=noun, single=single, others=f"the other {noun}")
 
     def _label_words(self, term: Test) -> str:
         """What a test asks of the label: "labelled 8", "not labelled 1 or 7"."""
@@ -313,16 +316,26 @@ class Wording:
         ends = [(_cut(end), self._gap(column, end)) for end in (lower, upper) if end is not None]
         if lower is not None and upper is not None:
             words = span(ends[0], ends[1], whole=whole, year=year, unit=unit)
+            if attribute is not None and attribute.directions is not None:
+                low, high = (bound(cut, near) for cut, near in ends)
+                return directed_span(attribute.directions, low, high, unit=unit)
             if attribute is not None:
                 return f"whose {attribute.noun} is {words.removeprefix('is ')}"
             return f"{self.name(column)} {words}"
         (cut, near), is_upper = ends[0], upper is not None
-        words = number_bound(cut, near, upper=is_upper, whole=whole, year=year, unit=unit)
+        if attribute is not None and attribute.directions is not None:
+            return directed(attribute.directions, bound(cut, near), upper=is_upper, unit=unit)
+        # "thinner than 2" must not be said of rows of which some are exactly 2.
+        below = is_upper and attribute is not None and not whole
+        closed = next(end for end in (upper, lower) if end is not None).op in ("<=", ">=")
+        words = number_bound(
+            cut, near, upper=is_upper, whole=whole, year=year, unit=unit, closed=closed, strictly=below
+        )
         if attribute is None:
             return f"{self.name(column)} {words}"
         if whole:
             return f"whose {attribute.noun} is {words.removeprefix('is ')}"
-        value = words.removeprefix("over ").removeprefix("under ").removesuffix(" or less")
+        value = words.removeprefix("over ").removeprefix("under ").removesuffix(" or less").removesuffix(" or more")
         return f"{attribute.low if is_upper else attribute.high} {value}"
 
     def _moments(self, lowers: Sequence[Compare], uppers: Sequence[Compare]) -> str:

@@ -151,6 +151,11 @@ class _Attempt:
         form = getattr(self.variant, "form", None)
         return str(getattr(form, "words", ""))
 
+    def told(self, *, beside: _Attempt) -> str:
+        """How inputs are given, the layout only where it differs from that of another attempt."""
+        layout = f"laid out {self.layout}" if self.layout != beside.layout else ""
+        return ", ".join(part for part in (self.words or "with their values unchanged", layout) if part)
+
     @property
     def layout(self) -> str:
         form = getattr(self.variant, "form", None)
@@ -209,12 +214,12 @@ def _best(good: Sequence[_Attempt], sample: _Sample) -> _Working:
     how: tuple[str, ...] = ()
     if best is not first and first_right is not None and best_right is not None:
         how = (
-            f"The inputs are {best.words or 'given as they are'} ({best.layout}) before the model sees them: so it is "
-            f"right on {int(best_right.sum())} of {len(sample.rows)} rows of a trial, {first.words or 'as they are'} "
-            f"({first.layout}) on {int(first_right.sum())}.",
+            f"The model is given its inputs {best.told(beside=first)}, because it is then right on "
+            f"{int(best_right.sum())} of {len(sample.rows)} rows of a trial; {first.told(beside=best)} it is right on "
+            f"{int(first_right.sum())}.",
         )
     elif best.words:
-        how = (f"The inputs are {best.words} before the model sees them.",)
+        how = (f"The model is given its inputs {best.words}.",)
     return _Working(sample=sample, settled=best.result, how=how)
 
 

@@ -12,7 +12,7 @@ from errata.core.columns import Bool, Column, Float, Int
 from errata.ops.bins import numeric_values
 from errata.ops.ground import Ground
 from errata.ops.literals import Absent, Levels, Literal, Span, set_cost
-from errata.ops.roundness import round_cut
+from errata.ops.roundness import halfway, round_cut
 
 __all__ = ["Fitted", "climb", "fitted", "settle"]
 
@@ -174,8 +174,8 @@ def _best_span(name: str, table: _Sorted, unit: float) -> Span | None:
     low = int(low_at[high])
     return Span(
         column=name,
-        low=-math.inf if low == 0 else 0.5 * float(table.at[low - 1] + table.at[low]),
-        high=math.inf if high == m - 1 else 0.5 * float(table.at[high] + table.at[high + 1]),
+        low=-math.inf if low == 0 else halfway(table.at[low - 1], table.at[low]),
+        high=math.inf if high == m - 1 else halfway(table.at[high], table.at[high + 1]),
     )
 
 
@@ -241,5 +241,5 @@ def _cut(log_weight: Float, at: Float, column: Column, *, shift: int) -> float:
     share = np.cumsum(weight) / weight.sum()
     ends = np.searchsorted(share, [0.5 - _ROUND_WITHIN / 2, 0.5, 0.5 + _ROUND_WITHIN / 2])
     first, middle, last = np.clip(ends + shift, 0, len(at) - 2).tolist()
-    centre = 0.5 * float(at[middle] + at[middle + 1])
+    centre = halfway(at[middle], at[middle + 1])
     return round_cut(float(at[first]), float(at[last + 1]), centre, column=column)

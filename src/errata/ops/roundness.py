@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 
 from errata.core.columns import Column
 
-__all__ = ["round_cut", "round_number", "worded"]
+__all__ = ["halfway", "round_cut", "round_number", "worded"]
 
+_LARGEST = sys.float_info.max
 _PARTS_OF_DAY = (1, 24, 1_440, 86_400)
 
 
@@ -20,11 +22,21 @@ def round_cut(low: float, high: float, near: float, *, column: Column) -> float:
     worded as `x < high` (see `worded`). Dates are cut at midnight where one lies between, else at the full hour, minute
     or second.
     """
+    low, high = _finite(low), _finite(high)
     if column.kind == "datetime":
         found = _round_moment(low, high, near, column)
     else:
         found = round_number(low, high, near)
     return float(np.nextafter(found, -math.inf)) if found == high else found
+
+
+def halfway(low: float | np.floating, high: float | np.floating) -> float:
+    """A finite number between two values; infinite ones count as the largest numbers there are."""
+    return 0.5 * _finite(low) + 0.5 * _finite(high)
+
+
+def _finite(value: float | np.floating) -> float:
+    return min(max(float(value), -_LARGEST), _LARGEST)
 
 
 def worded(cut: float) -> float | None:
@@ -48,7 +60,7 @@ def round_number(low: float, high: float, near: float) -> float:
     """The number in [low, high] with the fewest decimals, then the most zeros, closest to `near`."""
     if not low < high:
         return low
-    top = math.floor(math.log10(max(abs(low), abs(high), 1e-300))) + 1
+    top = min(math.floor(math.log10(max(abs(low), abs(high), 1e-300))) + 1, 308)
     for exponent in range(top, top - 18, -1):
         found = _multiple(low, high, near, 10.0**exponent)
         if found is not None:

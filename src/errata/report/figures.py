@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
+from errata.core.atoms import And
 from errata.core.columns import Level
 from errata.core.diagnosis import Detectable
 from errata.core.errors import UsageError
 from errata.core.evidence import Heatmap, TreePath
 from errata.core.finding import Finding
 from errata.core.rules import Where
+from errata.core.slices import Rule
 from errata.describe.numbers import count, counted, is_rate, number, percent, points
 from errata.describe.wording import Wording
 
@@ -156,6 +159,7 @@ class Label:
 
 
 WIDE, NARROW = 1000, 340  # pixels of a tree on a desktop and on a phone
+LEAST_LABEL = 8  # characters
 _PER_CHARACTER = 6.4  # pixels of the labels' type
 
 
@@ -164,8 +168,21 @@ def _fitted(text: str, numbers: str, width: float, pixels: int) -> Label:
     room = int((width / 100.0 * pixels - 12) / _PER_CHARACTER)
     short = numbers.partition(", ")[0].removesuffix(" on average")
     shown = numbers if len(numbers) <= room else short if len(short) <= room else ""
-    cut = text if len(text) <= room else text[: max(room - 1, 0)].rstrip() + "…" if room >= 4 else ""
-    return Label(text=cut, numbers=shown)
+    return Label(text=_cut_at_word(text, room), numbers=shown)
+
+
+_DANGLING = frozenset("a an and at between by fewer in is less more not of on or over than the to under where with".split())
+
+
+def _cut_at_word(text: str, room: int) -> str:
+    """As many whole words as fit, none where too few characters would be left to mean something."""
+    if len(text) <= room:
+        return text
+    words = text[:room].split(" ")[:-1] if room > 0 else []  # the last one is cut, or leaves no room for the dots
+    while words and (words[-1].rstrip(",;") in _DANGLING or words[-1][-1:].isdigit()):
+        words.pop()
+    kept = " ".join(words).rstrip(",;")
+    return f"{kept}…" if len(kept) >= LEAST_LABEL else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,7 +296,12 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Heat:
-    """A metric over one feature (`down` is empty: a chart of columns) or over two (cells)."""
+    """A metric over one feature (`down` is empty: a chart of columns) or over two (cells).
+
+    among     the rows counted, in words; "" for all
+    unshown   the conditions of the finding's rule that are not drawn, in words
+    per_cell  rows in the median cell that has any
+    """
 
     title: str
     columns: tuple[str, ...]
@@ -290,10 +312,16 @@ class Heat:
     height: float
     with_members: bool
     words: str
+    among: str
+    unshown: str
+    per_cell: int
 
 
-def heat(evidence: Heatmap, *, wording: Wording) -> Heat | None:
-    """The geometry of a heatmap: of two columns the first goes down, the second across; None where it is too large."""
+def heat(evidence: Heatmap, *, wording: Wording, rule: Rule | None = None) -> Heat | None:
+    """The geometry of a heatmap: of two columns the first goes down, the second across; None where it is too large.
+
+    rule  the finding's, to say which of its conditions the heatmap does not show
+    """
     across, down = evidence.labels[-1], evidence.labels[0] if len(evidence.labels) > 1 else ("",)
     known = [value for value in evidence.value if value is not None]
     if not known or len(across) > MOST_BINS or len(down) > MOST_BINS:
@@ -329,7 +357,20 @@ def heat(evidence: Heatmap, *, wording: Wording) -> Heat | None:
         height=round(100.0 / len(down), 3),
         with_members=any(cell.member for cell in cells),
         words=f"Highest at {peak.words}.",
+        among=wording.subject(Where.parse(evidence.among)).noun if evidence.among else "",
+        unshown=_unshown(evidence, wording, rule),
+        per_cell=int(median(n for n in evidence.count if n)),
     )
+
+
+def _unshown(evidence: Heatmap, wording: Wording, rule: Rule | None) -> str:
+    """The conditions of a rule on columns that a heatmap does not have, in words."""
+    if not isinstance(rule, Where):
+        return ""
+    drawn = {*evidence.columns, *(Where.parse(evidence.among).columns if evidence.among else ())}
+    terms = rule.test.terms if isinstance(rule.test, And) else (rule.test,)
+    rest = tuple(term for term in terms if not drawn.issuperset(Where(term).columns))
+    return wording.phrase(And(rest) if len(rest) > 1 else rest[0]) if rest else ""
 
 
 _SIZES = ("loss", "absolute-error", "squared-error", "prediction")

@@ -151,7 +151,8 @@ def finding_view(
         remaining=remaining_of(finding),
         statistics=statistics_of(finding),
         explanations=wording.explanations(finding.rule),
-        caveats=finding.caveats,
+        # The sentence says it already.
+        caveats=tuple(words for words in finding.caveats if not words.startswith("barely:")),
         codes=codes_of(finding, diagnosis),
         commands=commands(finding, diagnosis),
         tests=tests_of(finding, told),
@@ -288,7 +289,9 @@ def tree_of(finding: Finding, metric: str, wording: Wording) -> Icicle | None:
 
 def heats_of(finding: Finding, wording: Wording) -> tuple[Heat, ...]:
     """Heatmap: the metric over the rule's columns."""
-    found = [heat(item, wording=wording) for item in finding.evidence if isinstance(item, Heatmap)]
+    found = [
+        heat(item, wording=wording, rule=finding.rule) for item in finding.evidence if isinstance(item, Heatmap)
+    ]
     return tuple(item for item in found if item is not None)
 
 

@@ -84,7 +84,7 @@ def render(runs: Sequence[RunView]) -> str:
     """The page of some runs."""
     script = (_HERE / "copy.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    return str(
+    return whole_percents(
         environment().get_template("page.html.j2").render(
             runs=runs, title=_title(runs), version=__version__, style=style(), script=script,
             script_hash=f"sha256-{digest}",
@@ -124,6 +124,18 @@ def environment() -> Any:
 def unbroken(text: str) -> str:
     """A number and its unit stay on one line."""
     return re.sub(r"(?<=\d) (?=(?:%|points?\b|rows?\b))", "\u00a0", text)
+
+
+_TO_COPY = re.compile(r"(<(pre|code|script|style)\b.*?</\2>)", re.DOTALL)
+
+
+def whole_percents(page: str) -> str:
+    """A page on which no percent sign breaks from its number; what is there to be copied stays as it is."""
+    parts = _TO_COPY.split(page)
+    # The pattern has two groups: text, what is to be copied, the name of its tag, and so on.
+    texts = [re.sub(r"(?<=\d) (?=%)", "\u00a0", part) for part in parts[::3]]
+    kept = [*parts[1::3], ""]
+    return "".join(text + copied for text, copied in zip(texts, kept, strict=True))
 
 
 def stated(text: str) -> str:

@@ -81,13 +81,19 @@ class ErrorHeatmap:
         if self.metric is not None and self.metric not in METRICS:
             raise UsageError(f"`metric` is `{self.metric}`.", hint=nearest(self.metric, METRICS))
 
-    def run(self, evaluation: Evaluation, job: Job, *, where: Where | None = None) -> list[Evidence]:
-        """One Heatmap of the rows of `evaluation`; `where` marks the cells that a rule selects."""
+    def run(
+        self, evaluation: Evaluation, job: Job, *, where: Where | None = None, among: Where | None = None
+    ) -> list[Evidence]:
+        """One Heatmap of the rows of `evaluation`, or of those `among` them that a rule selects.
+
+        where  marks the cells that this rule selects
+        """
         if not 1 <= len(self.columns) <= 2 or len(set(self.columns)) < len(self.columns):
             raise UsageError(f"`columns` is `{self.columns!r}`.", hint="expected one or two different names.")
         job.progress(0.0, "drawing the heatmap")
         stratum = evaluation.view().stratum
-        rows = evaluation if bool((stratum >= 0).all()) else evaluation.take(stratum >= 0)
+        counted = stratum >= 0 if among is None else (stratum >= 0) & among.members(evaluation)
+        rows = evaluation if bool(counted.all()) else evaluation.take(counted)
         cuts = _cuts(where)
         sides = [self._side(name, rows.column(name), cuts.get(name, ())) for name in self.columns]
         cell, cells = sides[0].codes, len(sides[0].labels)
@@ -109,6 +115,7 @@ class ErrorHeatmap:
                 value=measure(cell, cells),
                 member=member,
                 overall=measure(np.zeros(len(rows), dtype=np.int64), 1)[0],
+                among="" if among is None else among.text,
             )
         ]
 
@@ -210,9 +217,11 @@ def _number(value: float, column: Column) -> str:
         moment = np.int64(value).astype(column.values.dtype).astype("datetime64[s]").item()
         return str(moment.date()) if not (moment.hour or moment.minute or moment.second) else str(moment)
     if not float(value).is_integer() or abs(value) >= 1e15:
-        return f"{value:.6g}"
-    # Four digits stay together, because they may be a year.
-    return f"{value:.0f}" if abs(value) < 10_000 else f"{value:,.0f}"
+        text = f"{value:.6g}"
+    else:
+        # Four digits stay together, because they may be a year.
+        text = f"{value:.0f}" if abs(value) < 10_000 else f"{value:,.0f}"
+    return text.replace("-", "−", 1) if value < 0 else text
 
 
 _Measure = Callable[[Int, int], tuple[float | None, ...]]

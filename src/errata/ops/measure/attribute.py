@@ -20,13 +20,27 @@ def float32(values: ArrayLike) -> Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Directions:
+    """Words of a number whose sign is a direction, so that no cut is told as if all its rows lay on one side of 0.
+
+    `positive` and `negative` continue "images ..." and can be followed by "by over 12°": "slanted to the right".
+    `across` holds a range around 0, both ends without sign: "slanted between {low} to the left and {high} to the right".
+    """
+
+    positive: str
+    negative: str
+    across: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Attribute:
     """What can be measured on an image without a network, and how to say it.
 
     `high` and `low` continue "images ..." and are followed by a value and the unit: "images brighter than 0.6",
     "images with strokes thinner than 1.4 pixels". `noun` stands where a range is given: "slant between 5 and 12°".
     A number is float32 with NaN where it is undefined; a category is int32 codes into `levels`, -1 where undefined.
-    `whole` marks counts, so that a cut at 0.5 can be worded as "at least 1".
+    `whole` marks counts, so that a cut at 0.5 can be worded as "at least 1". `directions` replaces `high` and `low`
+    where the sign is a direction.
     """
 
     name: str
@@ -39,6 +53,7 @@ class Attribute:
     kind: Literal["number", "category"] = "number"
     levels: tuple[str, ...] = ()
     whole: bool = False
+    directions: Directions | None = None
 
     @property
     def missing(self) -> Measured:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from errata.ops.measure.attribute import Attribute, Measured, float32
+from errata.ops.measure.attribute import Attribute, Directions, Measured, float32
 from errata.ops.measure.pixels import Flags, Pixels
 
 LEAST_SPECK = 0.02  # pieces under a fiftieth of the foreground are specks
@@ -202,7 +202,7 @@ ATTRIBUTES = (
     ),
     Attribute(
         name="image.fill",
-        noun="how far the foreground fills its box",
+        noun="fullness of the foreground's box",
         high="whose foreground fills more of its box than",
         low="whose foreground fills less of its box than",
         explanation="Share of the smallest upright box around the foreground that is foreground: 1 for a full box.",
@@ -213,6 +213,7 @@ ATTRIBUTES = (
         noun="horizontal position",
         high="with a foreground further right than",
         low="with a foreground further left than",
+        unit="of the width",
         explanation="Where the foreground's centre lies between the left edge (0) and the right edge (1).",
         measured=position_x,
     ),
@@ -221,15 +222,21 @@ ATTRIBUTES = (
         noun="vertical position",
         high="with a foreground further down than",
         low="with a foreground further up than",
+        unit="of the height",
         explanation="Where the foreground's centre lies between the top edge (0) and the bottom edge (1).",
         measured=position_y,
     ),
     Attribute(
         name="image.slant",
         noun="slant",
-        high="slanted further to the right than",
-        low="slanted further to the left than",
+        high="slanted to the right by over",
+        low="not slanted to the right by over",
         unit="°",
+        directions=Directions(
+            positive="slanted to the right",
+            negative="slanted to the left",
+            across="slanted between {low} to the left and {high} to the right",
+        ),
         explanation="Angle by which the foreground leans: 0 upright, positive to the right, negative to the left.",
         measured=slant,
     ),
@@ -260,7 +267,7 @@ ATTRIBUTES = (
     ),
     Attribute(
         name="image.strokes_across",
-        noun="strokes met by a horizontal line",
+        noun="number of strokes met by a horizontal line",
         high="where a horizontal line meets more strokes than",
         low="where a horizontal line meets fewer strokes than",
         explanation="Mean number of separate parts of the foreground along a row: 1 for a bar, 2 for a ring's sides.",
@@ -268,7 +275,7 @@ ATTRIBUTES = (
     ),
     Attribute(
         name="image.strokes_down",
-        noun="strokes met by a vertical line",
+        noun="number of strokes met by a vertical line",
         high="where a vertical line meets more strokes than",
         low="where a vertical line meets fewer strokes than",
         explanation="Mean number of separate parts of the foreground along a column: 3 for the bars of an E.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from errata.ops.measure.attribute import Attribute, Measured, float32
+from errata.ops.measure.attribute import Attribute, Directions, Measured, float32
 from errata.ops.measure.pixels import LEAST_CONTRAST, LUMA, Pixels, binned
 
 ENTROPY_BINS = 32
@@ -127,7 +127,7 @@ ATTRIBUTES = (
     ),
     Attribute(
         name="image.darkest",
-        noun="darkest pixels",
+        noun="brightness of the darkest pixels",
         high="whose darkest pixels are brighter than",
         low="whose darkest pixels are darker than",
         explanation="Brightness of the darkest hundredth of the pixels, from 0 to 1.",
@@ -135,7 +135,7 @@ ATTRIBUTES = (
     ),
     Attribute(
         name="image.lightest",
-        noun="lightest pixels",
+        noun="brightness of the lightest pixels",
         high="whose lightest pixels are brighter than",
         low="whose lightest pixels are darker than",
         explanation="Brightness of the lightest hundredth of the pixels, from 0 to 1.",
@@ -154,7 +154,12 @@ ATTRIBUTES = (
         name="image.top_light",
         noun="light from the top",
         high="brighter at the top than at the bottom by over",
-        low="brighter at the top than at the bottom by under",
+        low="not brighter at the top than at the bottom by over",
+        directions=Directions(
+            positive="brighter at the top than at the bottom",
+            negative="darker at the top than at the bottom",
+            across="between {low} darker and {high} brighter at the top than at the bottom",
+        ),
         explanation="Brightness of the upper half minus that of the lower half; negative where the bottom is brighter.",
         measured=top_light,
     ),
@@ -162,7 +167,12 @@ ATTRIBUTES = (
         name="image.left_light",
         noun="light from the left",
         high="brighter on the left than on the right by over",
-        low="brighter on the left than on the right by under",
+        low="not brighter on the left than on the right by over",
+        directions=Directions(
+            positive="brighter on the left than on the right",
+            negative="darker on the left than on the right",
+            across="between {low} darker and {high} brighter on the left than on the right",
+        ),
         explanation="Brightness of the left half minus that of the right half; negative where the right is brighter.",
         measured=left_light,
     ),
