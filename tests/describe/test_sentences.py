@@ -70,7 +70,7 @@ def test_every_status_is_said(run, cairo, status, words):
 def test_class_rates_and_other_metrics(run, cairo):
     labelled = replace(cairo, rule=Where.parse('label = "repaid"'), family="class rates", metric=effect())
     assert describe(labelled, run.evaluation).startswith(
-        "Rows labelled repaid: 58 % wrong, against 12 % in the other classes"
+        "Rows labelled repaid: 58 % wrong, against 12 % in the other class"
     )
     positive = replace(run.evaluation, positive="defaulted", metric="false-positive")
     wrongly = replace(cairo, metric=effect("false-positive"))

@@ -99,7 +99,9 @@ def number_bound(
     if not whole:
         # Both sides of one cut are said with one number, as "over 19.1" and "19.1 or less".
         text = f"{number_text(closed_at if strictly else open_at)}{unit}"
-        return f"over {text}" if not upper else f"{text} or less" if open_at == near.below and not strictly else f"under {text}"
+        if not upper:
+            return f"over {text}"
+        return f"{text} or less" if open_at == near.below and not strictly else f"under {text}"
     only = near.below if upper else near.above
     if only is not None and only == (near.lowest if upper else near.highest):
         return f"is {number_text(only)}{unit}"

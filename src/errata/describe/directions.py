@@ -15,8 +15,8 @@ __all__ = ["directed", "directed_span"]
 def directed(words: Directions, cut: float, *, upper: bool, unit: str = "") -> str:
     """The rows above a cut, or those up to it where `upper`: "slanted to the right by over 12°".
 
-    Rows on both sides of 0 are told by what they are not ("not slanted to the right by over 12°"): naming one side would
-    be false of the others, and an "or" would be misread beside the other conditions.
+    Rows on both sides of 0 are told by what they are not ("not slanted to the right by over 12°"): naming one side
+    would be false of the others, and an "or" would be misread beside the other conditions.
     """
     side = words.positive if cut > 0 or (cut == 0 and not upper) else words.negative
     beyond = cut == 0 or upper == (cut < 0)

@@ -56,14 +56,28 @@ def _shown_loss(effect: Effect, level: str | None, unit: str | None) -> Shown:
     sizes = [abs(value) for value in (effect.inside, effect.outside) if value]
     step = max(sizes, default=1.0)
     tail = f" {unit}" if unit else ""
-    inside, outside = (
-        UNKNOWN if value is None else number(value, scale=step) + tail for value in (effect.inside, effect.outside)
+    rates = _alike(
+        [UNKNOWN if value is None else number(value, scale=step) for value in (effect.inside, effect.outside)]
     )
+    inside, outside = (text if text == UNKNOWN else text + tail for text in rates)
     difference = UNKNOWN if effect.difference is None else _signed(number(effect.difference, scale=step)) + tail
     interval = None
     if effect.interval is not None:
-        interval = _span(*(number(end, scale=step) for end in effect.interval)) + tail
+        interval = _span(*_alike([number(end, scale=step) for end in effect.interval])) + tail
     return Shown(inside=inside, outside=outside, difference=difference, interval=interval, level=level)
+
+
+def _alike(texts: Sequence[str]) -> list[str]:
+    """Numbers with the same decimals: "0.362" and "0.470"; a plain 0 and what is no decimal number stay."""
+    places = max(len(text.partition(".")[2]) for text in texts)
+    if not places or any(one in text for text in texts for one in "e∞"):
+        return list(texts)
+    return [
+        text if text in ("0", UNKNOWN) else f"{text}{'' if '.' in text else '.'}".ljust(
+            len(text.partition(".")[0]) + 1 + places, "0"
+        )
+        for text in texts
+    ]  # fmt: skip
 
 
 def _span(low: str, high: str) -> str:

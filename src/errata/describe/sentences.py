@@ -16,7 +16,7 @@ from errata.core.finding import Finding
 from errata.describe.numbers import Shown, counted, is_rate, listed, number, percent, points, shown
 from errata.describe.wording import Subject, Wording, capitalised, level_text, memory
 
-__all__ = ["Numbers", "Style", "describe", "detectable_near", "numbers", "sentence", "title", "verdict"]
+__all__ = ["Numbers", "Style", "barely", "describe", "detectable_near", "numbers", "sentence", "title", "verdict"]
 
 Style = Literal["title", "effect", "full"]
 
@@ -126,7 +126,8 @@ def _inside_words(finding: Finding, evaluation: Evaluation | None, texts: Shown)
 def _versus(finding: Finding, evaluation: Evaluation | None, subject: Subject, noun: str, members: Bool | None) -> str:
     """What the outside number is about: everything else, or only what can be compared."""
     if finding.family == "class rates":
-        return "in the other classes"
+        two = evaluation is not None and len(evaluation.classes) == 2
+        return "in the other class" if two else "in the other classes"
     if subject.others is not None:
         return f"among {subject.others}"
     plain = _plain_outside(finding, evaluation, members)
@@ -287,6 +288,8 @@ def _found(confirmed: Sequence[Finding], diagnosis: Diagnosis) -> str:
     errs = "err more often than" if is_rate(run.metric) else "are further off than"
     if not many:
         errs = "errs more often than" if is_rate(run.metric) else "is further off than"
+    if all(barely(finding) for finding in confirmed):
+        errs = f"barely {errs}"
     first = f"{capitalised(_spelt(len(confirmed)))} group{'s' if many else ''} of {noun} {errs} the rest"
     share, size = worst.share_of_errors, _size(worst, run.rows)
     if share is None or size is None:
@@ -294,6 +297,12 @@ def _found(confirmed: Sequence[Finding], diagnosis: Diagnosis) -> str:
     what = "all errors" if is_rate(run.metric) else "the total error"
     which = "the worst" if many else "it"
     return f"{first}: {which} holds {percent(share)} of {what} in {percent(size)} of the {noun}."
+
+
+def barely(finding: Finding) -> bool:
+    """True where a finding is confirmed though the interval of its difference contains 0."""
+    interval = finding.metric.interval
+    return finding.confirmed and interval is not None and interval[0] <= 0 <= interval[1]
 
 
 def _size(finding: Finding, rows: Mapping[str, int]) -> float | None:

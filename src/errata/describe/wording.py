@@ -12,13 +12,21 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from errata.core.atoms import And, Atom, Compare, Missing, Not, OneOf, Or, Present, Test, Value
-from errata.core.columns import Column, Level
+from errata.core.columns import Bool, Column, Level
 from errata.core.evaluation import CONFIRM, EXPLORE, Evaluation, View
 from errata.core.rules import Where
 from errata.core.slices import Rule
 from errata.describe.cuts import (
-    Gap, bound, gap, moment_bound, moment_phrase, moment_text, number_bound, number_text, span,
-)  # fmt: skip
+    Gap,
+    bound,
+    gap,
+    moment_bound,
+    moment_phrase,
+    moment_text,
+    number_bound,
+    number_text,
+    span,
+)
 from errata.describe.directions import directed, directed_span
 from errata.describe.numbers import listed
 
@@ -55,12 +63,14 @@ class Memory:
     explore  the view by which cuts are rounded
     confirm  the view that numbers are about, and its row arrays
     phrases  what was worded before
+    steps    the same for nodes of a tree, each with the steps above it
     """
 
     explore: Evaluation
     confirm: Evaluation
     view: View
     phrases: dict[tuple[Test, ...], str] = field(default_factory=dict)
+    steps: dict[tuple[Test, ...], str] = field(default_factory=dict)
 
 
 _MEMORIES: WeakKeyDictionary[Evaluation, Memory] = WeakKeyDictionary()
@@ -111,6 +121,7 @@ class Wording:
     def __init__(self, evaluation: Evaluation | None) -> None:
         self._evaluation = evaluation
         self._memory = None if evaluation is None else memory(evaluation)
+        self._counted: Bool | None = None
         self._phrases: dict[tuple[Test, ...], str] = {} if self._memory is None else self._memory.phrases
 
     @property
@@ -197,6 +208,18 @@ class Wording:
     def phrase(self, test: Test) -> str:
         """A test in words, without its subject."""
         return self._conjunction(test.terms if isinstance(test, And) else (test,))
+
+    def step(self, test: Test, above: Sequence[Test]) -> str:
+        """A test in words, its cuts rounded as far as the explore rows allow for which all tests `above` hold."""
+        if self._memory is None or not above:
+            return self.phrase(test)
+        steps, explore = self._memory.steps, self._memory.explore
+        if (test, *above) not in steps:
+            inner = Wording(self._evaluation)
+            inner._phrases = {}  # what is remembered was rounded by all rows
+            inner._counted = np.logical_and.reduce([Where(term).members(explore) for term in above])
+            steps[test, *above] = inner.phrase(test)
+        return steps[test, *above]
 
     def _conjunction(self, terms: Sequence[Test]) -> str:
         parts: list[str] = []
@@ -354,7 +377,8 @@ class Wording:
         found = self._column(name)
         if found is None or found.kind != "number":
             return Gap()
-        values = np.asarray(found.values[~found.missing()], dtype=np.float64)
+        counted = ~found.missing() if self._counted is None else ~found.missing() & self._counted
+        values = np.asarray(found.values[counted], dtype=np.float64)
         return gap(values, _cut(cut), cut_below=cut.op in (">", "<="))
 
     def _column(self, name: str) -> Column | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from errata.core.atoms import And
+from errata.core.atoms import And, Test
 from errata.core.columns import Level
 from errata.core.diagnosis import Detectable
 from errata.core.errors import UsageError
@@ -159,7 +159,7 @@ class Label:
 
 
 WIDE, NARROW = 1000, 340  # pixels of a tree on a desktop and on a phone
-LEAST_LABEL = 8  # characters
+LEAST_LABEL, LEAST_PART = 8, 0.6  # characters of a cut label, and the share of it that must be left to mean something
 _PER_CHARACTER = 6.4  # pixels of the labels' type
 
 
@@ -171,7 +171,10 @@ def _fitted(text: str, numbers: str, width: float, pixels: int) -> Label:
     return Label(text=_cut_at_word(text, room), numbers=shown)
 
 
-_DANGLING = frozenset("a an and at between by fewer in is less more not of on or over than the to under where with".split())
+_DANGLING = frozenset({
+    "a", "an", "and", "at", "between", "by", "fewer", "in", "is", "less", "more", "not", "of", "on", "or", "over",
+    "than", "the", "to", "under", "where", "with",
+})  # fmt: skip
 
 
 def _cut_at_word(text: str, room: int) -> str:
@@ -182,7 +185,7 @@ def _cut_at_word(text: str, room: int) -> str:
     while words and (words[-1].rstrip(",;") in _DANGLING or words[-1][-1:].isdigit()):
         words.pop()
     kept = " ".join(words).rstrip(",;")
-    return f"{kept}…" if len(kept) >= LEAST_LABEL else ""
+    return f"{kept}…" if len(kept) >= max(LEAST_LABEL, LEAST_PART * len(text)) else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +231,7 @@ def icicle(tree: TreePath, *, metric: str, wording: Wording) -> Icicle | None:
     def walk(key: str, x: float, width: float, depth: int) -> None:
         node = nodes[key]
         n, inside = _size(node, "n"), _size(node, "members")
-        text, numbers = _step(node, wording), _node_numbers(node, metric)
+        text, numbers = _step(node, _above(node, nodes), wording), _node_numbers(node, metric)
         blocks.append(
             Block(
                 x=round(x, 3),
@@ -254,13 +257,26 @@ def icicle(tree: TreePath, *, metric: str, wording: Wording) -> Icicle | None:
     return Icicle(blocks=tuple(blocks), depth=max(block.depth for block in blocks) + 1, with_members=members > 0)
 
 
-def _step(node: Mapping[str, Level | None], wording: Wording) -> str:
+def _above(node: Mapping[str, Level | None], nodes: Mapping[str, Mapping[str, Level | None]]) -> list[Test]:
+    """The steps that lead to a node, without its own."""
+    found: list[Test] = []
+    parent = nodes.get(str(node.get("parent")))
+    while parent is not None and parent.get("parent") is not None and len(found) < MOST_NODES:
+        try:
+            found.append(Where.parse(str(parent.get("text"))).test)
+        except UsageError:
+            return []
+        parent = nodes.get(str(parent.get("parent")))
+    return found
+
+
+def _step(node: Mapping[str, Level | None], above: Sequence[Test], wording: Wording) -> str:
     """What tells a node from its siblings, in words where it is a rule."""
     text = str(node.get("text") or "all rows")
     if node.get("parent") is None:
         return text.replace("rows", wording.unit_noun)
     try:
-        return wording.phrase(Where.parse(text).test)
+        return wording.step(Where.parse(text).test, above)
     except UsageError:
         return text
 

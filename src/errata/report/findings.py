@@ -10,7 +10,7 @@ from errata.core.evidence import Comparison, Examples, Heatmap, Statistic, TreeP
 from errata.core.finding import Finding
 from errata.core.rules import Where
 from errata.describe.numbers import UNKNOWN, count, counted, is_rate, number, percent, percents, shown
-from errata.describe.sentences import Numbers, numbers, sentence, title
+from errata.describe.sentences import Numbers, barely, numbers, sentence, title
 from errata.describe.wording import Wording, capitalised
 from errata.report.commands import Commands, commands
 from errata.report.examples import Album, Side, side_of
@@ -136,7 +136,7 @@ def finding_view(
         bars=bars(finding, scale),
         share=None if finding.share_of_errors is None else percent(finding.share_of_errors),
         size=_size(finding, diagnosis),
-        barely=_barely(finding),
+        barely=barely(finding),
         folded_under=finding.folded_under,
         six=side_of(wrong_ids, finding, evidence, album, most=SIX, room=0) if wrong_ids and place <= 3 else None,
         wrong=wrong,
@@ -218,11 +218,6 @@ def _words(finding: Finding, diagnosis: Diagnosis) -> tuple[str, str]:
 def _size(finding: Finding, diagnosis: Diagnosis) -> str | None:
     total = diagnosis.run.rows.get("confirm")
     return percent(finding.support.confirm / total) if total else None
-
-
-def _barely(finding: Finding) -> bool:
-    interval = finding.metric.interval
-    return finding.confirmed and interval is not None and interval[0] <= 0 <= interval[1]
 
 
 def _tally(finding: Finding, *, wrong: bool) -> int | None:

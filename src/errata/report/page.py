@@ -126,16 +126,16 @@ def unbroken(text: str) -> str:
     return re.sub(r"(?<=\d) (?=(?:%|points?\b|rows?\b))", "\u00a0", text)
 
 
-_TO_COPY = re.compile(r"(<(pre|code|script|style)\b.*?</\2>)", re.DOTALL)
+_NO_TEXT = re.compile(r"(<(pre|code|script|style)\b.*?</\2>|<[^>]*>)", re.DOTALL)
 
 
 def whole_percents(page: str) -> str:
     """A page on which no percent sign breaks from its number; what is there to be copied stays as it is."""
-    parts = _TO_COPY.split(page)
-    # The pattern has two groups: text, what is to be copied, the name of its tag, and so on.
+    parts = _NO_TEXT.split(page)
+    # The pattern has two groups: text, what is no text, the name of its tag, and so on.
     texts = [re.sub(r"(?<=\d) (?=%)", "\u00a0", part) for part in parts[::3]]
     kept = [*parts[1::3], ""]
-    return "".join(text + copied for text, copied in zip(texts, kept, strict=True))
+    return "".join(text + tag for text, tag in zip(texts, kept, strict=True))
 
 
 def stated(text: str) -> str:

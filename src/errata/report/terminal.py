@@ -7,7 +7,7 @@ from typing import Any
 from errata.core.diagnosis import Diagnosis
 from errata.core.finding import Finding
 from errata.describe.numbers import counted, percent
-from errata.describe.sentences import looked, numbers, title, verdict
+from errata.describe.sentences import barely, looked, numbers, title, verdict
 from errata.describe.wording import capitalised
 from errata.report.commands import folder_of
 from errata.report.findings import clipped
@@ -70,9 +70,9 @@ def _table(findings: list[Finding], diagnosis: Diagnosis) -> Any:
                           ("difference", "left"), ("of errors", "right"), ("id", "left")):  # fmt: skip
         table.add_column(name, justify=justify, no_wrap=name != "where", overflow="fold", header_style="dim")  # type: ignore[arg-type]
     for place, finding in enumerate(findings, start=1):
-        told = numbers(finding, diagnosis.evaluation)
+        told, name = numbers(finding, diagnosis.evaluation), clipped(_name(finding, diagnosis), 160)
         table.add_row(
-            Text(str(place), style="dim"), Text(clipped(_name(finding, diagnosis), 160)),
+            Text(str(place), style="dim"), Text(name + (" (barely)" if barely(finding) else "")),
             Text(told.shown.inside, style="bold red"), Text(told.shown.outside), Text(told.shown.interval or "?"),
             Text("" if finding.share_of_errors is None else percent(finding.share_of_errors)),
             Text(finding.id, style="dim"),

@@ -24,7 +24,7 @@ class Directions:
     """Words of a number whose sign is a direction, so that no cut is told as if all its rows lay on one side of 0.
 
     `positive` and `negative` continue "images ..." and can be followed by "by over 12°": "slanted to the right".
-    `across` holds a range around 0, both ends without sign: "slanted between {low} to the left and {high} to the right".
+    `across` is a range around 0, both ends without sign: "slanted between {low} to the left and {high} to the right".
     """
 
     positive: str
