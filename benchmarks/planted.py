@@ -82,9 +82,15 @@ for path in sys.argv[1:]:
             values = np.searchsorted(cuts, values, side="left")
         explore.append(values[data["explore"]]), held.append(values[data["held"]])
     found = Slicefinder(alpha=0.95, k=10, max_l=3, min_sup=10, verbose=False)
-    found.fit(np.stack(explore, axis=1), data["wrong"][data["explore"]].astype(float))
+    try:
+        found.fit(np.stack(explore, axis=1), data["wrong"][data["explore"]].astype(float))
+        top = found.top_slices_
+    except Exception as error:
+        # It fails on some tables; these count as nothing found.
+        top = []
+        print(path, repr(error), file=sys.stderr)
     masks = [np.logical_and.reduce([held[at] == int(value) for at, value in enumerate(row) if value is not None])
-             for row in found.top_slices_]
+             for row in top]
     np.save(path + ".npy", np.array(masks, dtype=bool).reshape(len(masks), -1))
 """
 
@@ -329,7 +335,11 @@ def peer_recall(name: str, worlds: Iterable[World]) -> float:
         for at, world in enumerate(worlds):
             path = Path(folder) / f"{at}.npz"
             truths[path] = _written(world, path)
-        subprocess.run([peer_python(name), "-c", SCRIPTS[name], *truths], check=True, capture_output=True)
+        command = [peer_python(name), "-c", SCRIPTS[name], *truths]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        print(done.stderr, file=sys.stderr, end="")
+        if done.returncode:
+            sys.exit(f"{name} failed")
         for path, members in truths.items():
             masks = np.load(f"{path}.npy")
             found += sum(max((overlap(mask, truth) for mask in masks), default=0.0) >= FOUND for truth in members)

@@ -31,9 +31,9 @@ import errata
 from errata.ops.lattice import top_slices
 
 TABLE = Path(__file__).parent / "results" / "sliceline_peer.md"
-SIZES = ("10000x10", "30000x15", "50000x20", "1000000x50")
+SIZES = ("10000x10", "30000x15", "100000x12", "50000x20", "1000000x50")
 # The package makes dense products over all pairs of slices; beyond this it is stopped, so that the machine lives on.
-PEER_BYTES = 6 << 30
+PEER_BYTES = 10 << 30
 PEER_MOST = 100_000
 RANDOM = 60
 ALPHA, SLICES, LEVELS = 0.95, 10, 3
@@ -200,7 +200,7 @@ def main() -> None:
         versions = f"{mine.versions}; {peer.versions}" if peer else versions
         ratio = f"{peer.seconds / mine.seconds:.0f}" if peer else "-"
         verdict = ("yes" if same(mine.slices, peer.slices) else "NO") if peer else "-"
-        seconds = f"{peer.seconds:.2f}" if peer else "over 6 GB"
+        seconds = f"{peer.seconds:.2f}" if peer else "over 10 GB"
         if case.codes.shape[1] > PEER_MOST:
             seconds = "not run"
         cells = (name, case.least, len(mine.slices), verdict, f"{mine.seconds:.3f}", seconds, ratio)

@@ -74,9 +74,29 @@ def test_shown_pairs_agree_and_keep_the_interval_signs():
     loss = Effect(name="loss", inside=1.234, outside=0.3, difference=0.934, interval=(0.5, 1.4), interval_level=0.999)
     assert shown(loss).inside == "1.23"
     assert shown(loss).level == "99.9 %"
+    assert (shown(loss).outside, shown(loss).interval) == ("0.30", "0.5 to 1.4")
+    uneven = Effect(name="loss", inside=0.54, outside=0, difference=0.54, interval=(0.362, 0.47), interval_level=0.95)
+    assert (shown(uneven).outside, shown(uneven).interval) == ("0", "0.362 to 0.470")
     empty = Effect(name="error", inside=None, outside=None, difference=None, interval=None, interval_level=None)
     assert shown(empty).inside == "not known"
     assert shown(empty).interval is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "texts"),
+    [
+        (0.019, 0.02, ("1.9 %", "2.0 %")),
+        (0.029, 0.002, ("2.9 %", "0.2 %")),
+        (0.512, 0.002, ("51 %", "0.2 %")),
+        (0.12, 0.1204, ("12.00 %", "12.04 %")),
+        (0.997, 0.98, ("99.7 %", "98.0 %")),
+        (0.1, 0.0, ("10 %", "0 %")),
+        (0.06, 0.03, ("6 %", "3 %")),
+    ],
+)
+def test_two_shares_that_are_compared_have_one_precision(first, second, texts):
+    assert percents(first, second) == texts
+    assert percents(second, first) == texts[::-1]
 
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-9, 1e6), st.floats(0, 1))

@@ -40,6 +40,9 @@ def scans(by_hand):
         "image.holes": Column.number(rng.integers(0, 4, n)),
         "image.dominant_colour": Column.category(list(rng.choice(["red", "blue", "grey"], n))),
         "age": Column.number(rng.integers(18, 90, n)),
+        "image.slant": Column.number(np.linspace(-30, 30, n, dtype=np.float32)),
+        "image.top_light": Column.number(np.tile(np.arange(-8, 9) / 16, n)[:n].astype(np.float32)),
+        "image.strokes_across": Column.number(np.tile(np.array([1, 1, 1.125, 1.5, 2], np.float32), n)[:n]),
     }
     label = rng.integers(0, 10, n)
     return by_hand.evaluation_of(columns, label, label, tuple("0123456789"), modality="image")
@@ -104,6 +107,47 @@ def test_rules_of_a_table(people, rule, words):
 )
 def test_rules_of_images(scans, rule, words):
     assert Wording(scans).title(Where.parse(rule)) == words
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("image.slant > 12", "Images slanted to the right by over 12°"),
+        ("image.slant <= 12", "Images not slanted to the right by over 12°"),
+        ("image.slant > -3", "Images not slanted to the left by over 3°"),
+        ("image.slant <= -3", "Images slanted to the left by over 3°"),
+        ("image.slant > 0", "Images slanted to the right"),
+        ("image.slant <= 0", "Images not slanted to the right"),
+        ("image.slant > -4 and image.slant <= 12", "Images slanted between 4° to the left and 12° to the right"),
+        ("image.slant > 4 and image.slant <= 12", "Images slanted to the right by 4 to 12°"),
+        ("image.slant > -12 and image.slant <= -4", "Images slanted to the left by 4 to 12°"),
+        ("image.slant > 0 and image.slant <= 12", "Images slanted to the right by up to 12°"),
+        ("image.top_light <= -0.04", "Images darker at the top than at the bottom by over 0.04"),
+        ("image.top_light <= -0.125", "Images darker at the top than at the bottom by over 0.1"),
+        ("image.top_light > -0.3", "Images not darker at the top than at the bottom by over 0.3"),
+        (
+            "image.top_light > -0.3 and image.top_light <= 0.2",
+            "Images between 0.3 darker and 0.2 brighter at the top than at the bottom",
+        ),
+    ],
+)
+def test_a_sign_that_is_a_direction_is_never_told_of_the_other_side(scans, rule, words):
+    assert Wording(scans).title(Where.parse(rule)) == words
+
+
+def test_fewer_than_a_number_is_not_said_of_rows_that_have_it(scans):
+    wording = Wording(scans)
+    few, more = (wording.phrase(Where.parse(f"image.strokes_across {op} 1").test) for op in ("<=", ">"))
+    assert few == "where a horizontal line meets fewer strokes than 1.1"
+    assert more == "where a horizontal line meets more strokes than 1"
+
+
+def test_a_step_of_a_tree_is_rounded_by_the_rows_that_reach_it(scans):
+    wording, cut = Wording(scans), Where.parse("image.slant > 12.345").test
+    above = [Where.parse("image.slant <= -1 or image.slant > 29").test]
+    assert wording.phrase(cut) == "slanted to the right by over 12.35°"
+    assert wording.step(cut, above) == "slanted to the right by over 10°"
+    assert wording.step(cut, ()) == wording.phrase(cut) == "slanted to the right by over 12.35°"
 
 
 def test_attributes_are_said_as_people_say_them(scans):

@@ -10,8 +10,9 @@ import pytest
 from errata.core.diagnosis import Detectable
 from errata.core.evidence import Heatmap, TreePath
 from errata.core.finding import Effect
+from errata.core.rules import Where
 from errata.describe import Wording
-from errata.report.figures import bars, bars_scale, curve, heat, icicle, nice_ceiling
+from errata.report.figures import bars, bars_scale, curve, fitted_words, heat, icicle, nice_ceiling
 
 WORDS = Wording(None)
 
@@ -113,3 +114,31 @@ def test_heat_of_one_column_and_of_losses():
     assert heat(none, wording=WORDS) is None
     level = replace(evidence, value=(0.0, 0.0))
     assert all(cell.heat == 0 for cell in heat(level, wording=WORDS).cells)
+
+
+def test_heat_says_which_rows_it_counts_and_what_it_leaves_out(table_run):
+    evidence = Heatmap(
+        columns=("age", "hours"), labels=(("young", "old"), ("few", "many")), metric="error", count=(4, 12, 8, 0),
+        value=(0.1, 0.2, 0.0, None), among='label = "repaid"',
+    )  # fmt: skip
+    words = Wording(table_run.evaluation)
+    rule = Where.parse('label = "repaid" and age > 60.5 and hours > 30 and city = "cairo"')
+    drawn = heat(evidence, wording=words, rule=rule)
+    assert (drawn.among, drawn.unshown, drawn.per_cell) == ("rows labelled repaid", "city is cairo", 8)
+    all_rows = heat(replace(evidence, among=""), wording=words, rule=rule)
+    assert (all_rows.among, all_rows.unshown) == ("", "labelled repaid and city is cairo")
+    assert heat(evidence, wording=words, rule=Where.parse("age > 60.5")).unshown == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "cut"),
+    [
+        ("where a horizontal line meets fewer strokes than 1", 8, ""),
+        ("labelled 1, 4, 8 or 9", 11, ""),
+        ("education-num 9 or less", 16, ""),
+        ("not brighter at the top than at the bottom by over 0.2", 52, "not brighter at the top than at the bottom…"),
+        ("capital-gain is 0", 17, "capital-gain is 0"),
+    ],
+)
+def test_a_label_is_cut_at_a_word_or_left_out(text, room, cut):
+    assert fitted_words(text, room) == cut

@@ -13,7 +13,7 @@ from errata.core.columns import Column
 from errata.core.errors import CannotRunError, UsageError
 from errata.core.evidence import Examples
 from errata.core.rules import Compare, Where
-from errata.report.page import MOST_BYTES, report_html, write_report
+from errata.report.page import MOST_BYTES, report_html, whole_percents, write_report
 
 HOSTILE = (
     '</script><script>alert("x")</script>',
@@ -101,6 +101,27 @@ def test_title_bar_and_table_show_the_same_two_numbers(table_run, reader):
     assert "57 % wrong, against 14 % elsewhere" in page.text.replace("\u00a0", " ")
     labels = [element.attributes.get("aria-label", "") for element in page.all("svg")]
     assert "Inside 57 %, elsewhere 14 %, 98 % interval of the difference 36 to 50 points" in labels
+
+
+def test_what_is_barely_confirmed_says_so_on_its_card_and_once_below(table_run, reader):
+    first = table_run.findings[0]
+    said = ("barely: the interval of the difference contains 0", "only 3 groups")
+    near = replace(first, metric=replace(first.metric, interval=(-0.01, 0.4)), caveats=said)
+    text = reader.read(report_html([replace(table_run, findings=(near,))])).text.replace("\u00a0", " ")
+    card, below = text.split("Findings Each was found")
+    assert "Barely: the interval of the difference, −1 to 40 points, contains 0." in card
+    assert below.lower().count("barely") == 1
+    assert "Only 3 groups." in below
+
+
+def test_a_percent_sign_never_breaks_from_its_number(table_run):
+    text = report_html([table_run])
+    assert whole_percents('<p title="5 %">5 %</p><pre>a = "5 %"</pre> 6 %') == (
+        '<p title="5 %">5\u00a0%</p><pre>a = "5 %"</pre> 6\u00a0%'
+    )
+    body = re.sub(r"<(pre|code|script|style)\b.*?</\1>|<[^>]*>", "", text, flags=re.DOTALL)
+    assert re.search(r"\d\u00a0%", body)
+    assert not re.search(r"\d %", body)
 
 
 def test_the_first_screen_holds_verdict_worst_three_and_what_could_hide(table_run, reader):

@@ -70,9 +70,11 @@ def _inside(near: Gap, cut: float) -> tuple[float, float]:
     return (cut, cut) if near.below is None or near.above is None else (near.below, near.above)
 
 
-def bound(cut: float, near: Gap) -> float:
-    """The roundest cut that leaves the same rows above it: low <= it < high."""
-    return roundest(*_inside(near, cut), cut)
+def bound(cut: float, near: Gap, *, upper: bool) -> float:
+    """The roundest cut that leaves the same rows above it; one under 0 lies above all rows below it where `upper`."""
+    found = roundest(*_inside(near, cut), cut)
+    # "To the left by over 3°" must not be said of a row that leans by exactly 3°.
+    return _roundest_closed(*_inside(near, cut), cut) if upper and found < 0 else found
 
 
 def number_bound(

@@ -340,14 +340,14 @@ class Wording:
         if lower is not None and upper is not None:
             words = span(ends[0], ends[1], whole=whole, year=year, unit=unit)
             if attribute is not None and attribute.directions is not None:
-                low, high = (bound(cut, near) for cut, near in ends)
+                low, high = (bound(cut, near, upper=place == 1) for place, (cut, near) in enumerate(ends))
                 return directed_span(attribute.directions, low, high, unit=unit)
             if attribute is not None:
                 return f"whose {attribute.noun} is {words.removeprefix('is ')}"
             return f"{self.name(column)} {words}"
         (cut, near), is_upper = ends[0], upper is not None
         if attribute is not None and attribute.directions is not None:
-            return directed(attribute.directions, bound(cut, near), upper=is_upper, unit=unit)
+            return directed(attribute.directions, bound(cut, near, upper=is_upper), upper=is_upper, unit=unit)
         # "thinner than 2" must not be said of rows of which some are exactly 2.
         below = is_upper and attribute is not None and not whole
         closed = next(end for end in (upper, lower) if end is not None).op in ("<=", ">=")

@@ -168,7 +168,7 @@ def _fitted(text: str, numbers: str, width: float, pixels: int) -> Label:
     room = int((width / 100.0 * pixels - 12) / _PER_CHARACTER)
     short = numbers.partition(", ")[0].removesuffix(" on average")
     shown = numbers if len(numbers) <= room else short if len(short) <= room else ""
-    return Label(text=_cut_at_word(text, room), numbers=shown)
+    return Label(text=fitted_words(text, room), numbers=shown)
 
 
 _DANGLING = frozenset({
@@ -177,7 +177,7 @@ _DANGLING = frozenset({
 })  # fmt: skip
 
 
-def _cut_at_word(text: str, room: int) -> str:
+def fitted_words(text: str, room: int) -> str:
     """As many whole words as fit, none where too few characters would be left to mean something."""
     if len(text) <= room:
         return text

@@ -284,9 +284,7 @@ def tree_of(finding: Finding, metric: str, wording: Wording) -> Icicle | None:
 
 def heats_of(finding: Finding, wording: Wording) -> tuple[Heat, ...]:
     """Heatmap: the metric over the rule's columns."""
-    found = [
-        heat(item, wording=wording, rule=finding.rule) for item in finding.evidence if isinstance(item, Heatmap)
-    ]
+    found = [heat(item, wording=wording, rule=finding.rule) for item in finding.evidence if isinstance(item, Heatmap)]
     return tuple(item for item in found if item is not None)
 
 

@@ -169,3 +169,17 @@ def test_wrong_options_are_refused(options, message):
         drawn(evaluation, **options)
 
 
+def test_only_the_rows_asked_for_are_counted():
+    evaluation = planted("intersection", n=4_000, seed=0).evaluation().part(CONFIRM)
+    job, rule = Job(rng=np.random.default_rng(0)), Where.parse('city = "cairo"')
+    (heatmap,) = ErrorHeatmap(columns=("age", "plan")).run(evaluation, job, among=rule)
+    members = rule.members(evaluation)
+    assert sum(heatmap.count) == members.sum()
+    assert heatmap.overall == pytest.approx(evaluation.view().loss[members].mean())
+    assert heatmap.among == rule.text
+
+
+def test_negative_edges_have_a_minus_sign():
+    labels = ErrorHeatmap(columns=("x",))._side("x", Column.number(np.linspace(-3, 3, 200)), ()).labels
+    assert labels[0].startswith("≤ −")
+    assert not any("-" in label for label in labels)
