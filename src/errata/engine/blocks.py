@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from errata.core.errors import CannotRunError
 from errata.core.model import Output
 
-__all__ = ["Block", "Blocks", "discard"]
+__all__ = ["Block", "Blocks"]
 
 PARTIAL = ".partial"
 
@@ -101,11 +101,6 @@ class Blocks:
         """Throw the blocks away."""
         if self.path is not None:
             shutil.rmtree(self.path, ignore_errors=True)
-
-
-def discard(folder: Path) -> None:
-    """Throw away all unfinished work in a run directory, once the run is whole."""
-    shutil.rmtree(folder / PARTIAL, ignore_errors=True)
 
 
 def key_of(parts: dict[str, object]) -> str:
