@@ -93,7 +93,7 @@ for path in sys.argv[1:]:
         print(path, repr(error), file=sys.stderr)
     masks = [np.logical_and.reduce([held[at] == int(value) for at, value in enumerate(row) if value is not None])
              for row in top]
-    np.save(path + ".npy", np.array(masks, dtype=bool).reshape(len(masks), -1))
+    np.save(path + ".npy", np.array(masks, dtype=bool).reshape(len(masks), len(held[0])))
 """
 
 ERRORANALYSIS = """
