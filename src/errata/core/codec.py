@@ -100,10 +100,13 @@ def _decode_union(plain: Any, arguments: tuple[Any, ...]) -> Any:
 
 
 def _decode_rule(plain: Mapping[str, Any]) -> Any:
+    """A rule of any kind; the arrays of one that has them stand beside its plain values, under "arrays"."""
+    from errata.core.embedded import KINDS, embedded_from_json
     from errata.core.rules import Where
 
-    if plain.get("kind") != "where":
-        raise UsageError(
-            f"The rule kind `{plain.get('kind')}` is not known here.", hint="was this run written by a newer Errata?"
-        )
-    return Where.from_json(plain)
+    kind = plain.get("kind")
+    if kind == "where":
+        return Where.from_json(plain)
+    if kind in KINDS:
+        return embedded_from_json(plain, plain.get("arrays", {}))
+    raise UsageError(f"The rule kind `{kind}` is not known here.", hint="was this run written by a newer Errata?")

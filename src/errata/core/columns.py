@@ -117,9 +117,7 @@ class Column:
         absent = None if self.absent is None else self.absent[rows]
         return self._with(values=self.values[positions], offsets=offsets, absent=absent)
 
-    def _with(
-        self, *, values: NDArray[np.generic], offsets: Int | None = None, absent: Bool | None = None
-    ) -> Column:
+    def _with(self, *, values: NDArray[np.generic], offsets: Int | None = None, absent: Bool | None = None) -> Column:
         return Column(
             kind=self.kind, values=values, levels=self.levels, offsets=offsets, absent=absent,
             unit=self.unit, words=self.words, integer=self.integer,
@@ -191,6 +189,11 @@ class Table:
         if name not in self.columns:
             raise UsageError(f"There is no column `{name}`.", hint=nearest(name, self.columns))
         return self.columns[name]
+
+    def kind_of(self, name: str) -> Kind:
+        """The kind of a column; a table that reads its columns when asked for may know it without reading."""
+        known = getattr(self.columns, "kinds", None)
+        return known[name] if known is not None else self.columns[name].kind
 
     def take(self, rows: Int | Bool) -> Table:
         """Some rows of every column."""

@@ -13,12 +13,14 @@ from errata.core.dataset import Dataset, SetAside
 from errata.core.errors import UsageError, nearest
 from errata.core.model import ModelSpec, Task
 
-__all__ = ["CONFIRM", "EXPLORE", "FOLDS", "LEFT_OUT", "SEALED", "Evaluation", "Metric", "Predictions"]
+__all__ = ["CONFIRM", "EXPLORE", "FOLDS", "LEFT_OUT", "OUTPUT_COLUMNS", "SEALED", "Evaluation", "Metric", "Predictions"]
 
 Metric = Literal["error", "false-positive", "false-negative", "loss", "absolute-error"]
 Predictions = Literal["in-sample", "held-out", "out-of-fold", "unknown"]
 
 EXPLORE, CONFIRM, SEALED, LEFT_OUT = 0, 1, 2, -1
+OUTPUT_COLUMNS = ("errata:scores", "errata:predicted", "errata:wrong")
+"""What the model said, as columns that a proposal may read and a rule that is tested may not."""
 FOLDS = {EXPLORE: "explore", CONFIRM: "confirm", SEALED: "sealed"}
 
 
@@ -95,12 +97,34 @@ class Evaluation:
         return values if self.rows is None else values[self.rows]
 
     def column(self, name: str) -> Column:
-        """A column of the data, gathered for this view's rows."""
+        """A column of the data, gathered for this view's rows; `errata:scores`, `errata:predicted` and `errata:wrong`
+        are what the model said."""
         table = self.dataset.table
+        if name not in table and name in OUTPUT_COLUMNS:
+            return self._output(name)
         if name not in table:
             raise UsageError(f"There is no column `{name}`.", hint=nearest(name, table.names))
         column = table.column(name)
         return column if self.rows is None else column.take(self.rows)
+
+    @property
+    def embeddings(self) -> tuple[str, ...]:
+        """The embedding columns, those that are independent of the model first: its own may propose, never confirm."""
+        names = [name for name in self.dataset.table if self.dataset.table.kind_of(name) == "embedding"]
+        return tuple(sorted(names, key=lambda name: name in self.outputs))
+
+    def _output(self, name: str) -> Column:
+        if name == "errata:scores":
+            if self.scores is None:
+                raise UsageError("There are no scores: the model gives labels alone.", hint="see `--scores`.")
+            return Column(kind="scores", values=self.of(self.scores))
+        predicted = np.asarray(self.of(self.predicted))
+        if name == "errata:wrong":
+            wrong = (predicted != self.of(self.labels)) if self.binary_loss else np.full(len(predicted), -1)
+            return Column(kind="boolean", values=wrong.astype(np.int8))
+        if self.task == "regression":
+            return Column.number(predicted.astype(np.float64))
+        return Column(kind="category", values=predicted.astype(np.int32), levels=self.classes)
 
     def __repr__(self) -> str:
         return f"<Evaluation of {self.dataset.name}: {len(self):,} rows, {self.task}, {self.metric}>"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from errata.core.columns import Bool, Columns
+from errata.core.evidence import Evidence
 
 __all__ = ["ERRS_MORE", "Rule", "Slice", "claim_for"]
 
@@ -47,11 +48,15 @@ class Slice:
     rule         who belongs
     claim        what is said of the members; see `claim_for`
     proposed_by  names of the methods, first proposer first
+    independent  the same slice without the model's output, fitted on explore, where `rule` reads it: what is tested
+    evidence     what the method shows beside its rule, of explore rows; it goes into the finding as it is
     """
 
     rule: Rule
     claim: str = ERRS_MORE
     proposed_by: tuple[str, ...] = ()
+    independent: Rule | None = None
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def id(self) -> str:

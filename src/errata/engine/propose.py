@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any
+
+import numpy as np
 
 from errata.core.diagnosis import MethodRecord
 from errata.core.errors import ErrataError
-from errata.core.evaluation import Evaluation
+from errata.core.evaluation import OUTPUT_COLUMNS, Evaluation
 from errata.core.method import Job, info, options
 from errata.core.slices import Slice
+from errata.engine.machine import cores
 from errata.ops.comparable import within_comparable
+from errata.ops.conjunctions import imitate
 
-__all__ = ["Proposals", "propose"]
+__all__ = ["Proposals", "propose", "as_testable"]
 
 _log = logging.getLogger("errata")
+
+EMBEDDINGS_EACH = 2
+"""Embeddings that a method is run on when none is named: the best independent one, and the model's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,27 +42,114 @@ class Proposals:
 def propose(methods: Sequence[Any], evaluation: Evaluation, job: Job) -> Proposals:
     """Run every method on the explore rows of `evaluation` and collect its slices, in the order of the methods.
 
-    Each method gets what is left of the budget; one whose turn comes when it is spent is skipped.
+    Methods run side by side, one per core, each with a random generator of its own, so that the result does not depend
+    on who ends first. Each gets what is left of the budget; one whose turn comes when it is spent is skipped.
     """
     explore = evaluation.explore()
+    planned = [one for method in methods for one in _over_embeddings(method, evaluation)]
+    watch = _Watch(job=job, count=len(planned))
+    generators = job.rng.spawn(len(planned))
+
+    def work(index: int) -> _Ran:
+        return _ran(planned[index], evaluation, explore, watch.job_of(index, info(planned[index]).name, generators))
+
+    if len(planned) < 2 or cores() < 2:
+        done = [work(index) for index in range(len(planned))]
+    else:
+        with ThreadPoolExecutor(max_workers=min(cores(), len(planned))) as pool, watch.stopping():
+            done = list(pool.map(work, range(len(planned))))
     found: dict[str, Slice] = {}
-    records = []
-    start = time.perf_counter()
-    for index, method in enumerate(methods):
-        name = info(method).name
-        began = time.perf_counter()
-        mine = _share(job, index, len(methods), name, spent=began - start)
-        status, message, slices = _run(method, evaluation, explore, mine)
-        for proposed in slices:
-            proposal = replace(proposed, rule=within_comparable(proposed.rule, explore))
+    for ran in done:
+        for proposal in ran.slices:
             known = found.get(proposal.id)
-            proposers = (name,) if known is None else (*known.proposed_by, name)
-            found[proposal.id] = replace(proposal, proposed_by=tuple(dict.fromkeys(proposers)))
-        seconds = round(time.perf_counter() - began, 3)
-        records.append(MethodRecord(
-            name=name, options=options(method), seconds=seconds, proposed=len(slices), status=status, message=message,
-        ))  # fmt: skip
-    return Proposals(slices=tuple(found.values()), records=tuple(records))
+            proposers = () if known is None else known.proposed_by
+            found[proposal.id] = replace(proposal, proposed_by=tuple(dict.fromkeys((*proposers, ran.record.name))))
+    return Proposals(slices=tuple(found.values()), records=tuple(ran.record for ran in done))
+
+
+def as_testable(proposed: Slice, explore: Evaluation) -> Slice:
+    """The slice as it can be tested: under a rule that does not read the model's output, where there is one.
+
+    A rule that reads the output gives way to the method's own `independent` rule, else to a predicate over inputs,
+    label and metadata with nearly the same members, fitted on explore rows; where that fails too it stays, and ends as
+    `circular` (docs/proof.md section 2).
+    """
+    outputs = {*OUTPUT_COLUMNS, *explore.outputs}
+    rule = proposed.rule
+    if outputs.intersection(rule.columns):
+        if proposed.independent is not None and not outputs.intersection(proposed.independent.columns):
+            rule = proposed.independent
+        else:
+            rule = imitate(np.asarray(rule.members(explore), dtype=bool), explore) or rule
+    return replace(proposed, rule=within_comparable(rule, explore))
+
+
+def _over_embeddings(method: Any, evaluation: Evaluation) -> list[Any]:
+    """The method once for each embedding that it should read: all that suit it, where none is named."""
+    if "embedding" not in info(method).needs or getattr(method, "embedding", None) != "":
+        return [method]
+    independent = [name for name in evaluation.embeddings if name not in evaluation.outputs]
+    own = [name for name in evaluation.embeddings if name in evaluation.outputs]
+    chosen = [*independent[: EMBEDDINGS_EACH - 1], *own[:1]] if independent else own[:EMBEDDINGS_EACH]
+    return [replace(method, embedding=name) for name in chosen] or [method]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Ran:
+    """What one method gave."""
+
+    record: MethodRecord
+    slices: tuple[Slice, ...]
+
+
+@dataclass(kw_only=True, eq=False)
+class _Watch:
+    """The clock and the progress of all methods together."""
+
+    job: Job
+    count: int
+    began: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self._shares = [0.0] * self.count
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    @contextmanager
+    def stopping(self) -> Iterator[None]:
+        """When the run is interrupted, methods still at work end at their next word on progress."""
+        try:
+            yield
+        except BaseException:
+            self._stopped = True
+            raise
+
+    def job_of(self, index: int, name: str, generators: Sequence[np.random.Generator]) -> Job:
+        """The job of one method: its own randomness, its part of the progress, what is left of the budget."""
+        whole = self.job.progress
+
+        def progress(share: float, words: str) -> None:
+            if self._stopped:
+                raise InterruptedError("the run was interrupted")
+            with self._lock:
+                self._shares[index] = max(self._shares[index], min(1.0, share))
+                whole(sum(self._shares) / self.count, f"{name}: {words}")
+
+        spent = time.perf_counter() - self.began
+        left = None if self.job.budget is None else max(0.0, self.job.budget - spent)
+        return replace(self.job, rng=generators[index], budget=left, progress=progress)
+
+
+def _ran(method: Any, evaluation: Evaluation, explore: Evaluation, job: Job) -> _Ran:
+    began = time.perf_counter()
+    status, message, slices = _run(method, evaluation, explore, job)
+    job.progress(1.0, "done")
+    proposals = tuple(as_testable(proposed, explore) for proposed in slices)
+    record = MethodRecord(
+        name=info(method).name, options=options(method), seconds=round(time.perf_counter() - began, 3),
+        proposed=len(slices), status=status, message=message,
+    )  # fmt: skip
+    return _Ran(record=record, slices=proposals)
 
 
 def _run(method: Any, evaluation: Evaluation, explore: Evaluation, job: Job) -> tuple[str, str, Sequence[Slice]]:
@@ -78,16 +176,15 @@ def _lacks(needs: frozenset[str], evaluation: Evaluation, job: Job) -> str:
         have.add("wrong")
     if evaluation.scores is not None:
         have.add("scores")
+    if evaluation.embeddings:
+        have.add("embedding")
+    if evaluation.dataset.text is not None:
+        have.add("text")
+    if "torch" in needs and find_spec("torch") is not None:
+        have.add("torch")
     if job.model is not None:
         have.add("model")
     lacking = sorted(needs - have)
     if not lacking:
         return ""
     return f"needs {', '.join(lacking)}; this run has {', '.join(sorted(have))}"
-
-
-def _share(job: Job, index: int, count: int, name: str, *, spent: float) -> Job:
-    """The job with its progress scaled to this method's part of the whole, and what is left of its budget."""
-    whole = job.progress
-    left = None if job.budget is None else max(0.0, job.budget - spent)
-    return replace(job, budget=left, progress=lambda share, words: whole((index + share) / count, f"{name}: {words}"))

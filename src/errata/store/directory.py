@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -126,7 +127,7 @@ def load(folder: str | Path, *, rows: bool = True) -> Diagnosis:
     plain = _read_run(place)
     try:
         run = decode(plain, RunRecord)
-        findings = tuple(decode(item, Finding) for item in _read_json(place / "findings.json"))
+        findings = tuple(decode(_with_arrays(item, place), Finding) for item in _read_json(place / "findings.json"))
         evidence = _decode_evidence(_read_json(place / "evidence.json")) if (place / "evidence.json").exists() else ()
         if not rows or not (place / "evaluation.parquet").exists():
             return Diagnosis(run=run, findings=findings, evidence=evidence, folder=place)
@@ -178,23 +179,44 @@ def _read_rows(folder: Path) -> Evaluation:
     from errata.store.media import stored_image
 
     names = sorted((folder / "sources").glob("*.json")) if (folder / "sources").is_dir() else []
-    sources = [decode(_read_json(name), Source) for name in names]
+    sources = [_source(name) for name in names]
     image = stored_image(folder / "media") if (folder / "media").is_dir() else None
     return read_evaluation(folder / "evaluation.parquet", sources=sources, image=image)
 
 
-def update_findings(folder: Path, findings: Sequence[Finding]) -> None:
-    """Replace `findings.json` of a whole run in one step, after a check has added to the history.
+def _source(path: Path) -> Source:
+    """A source with the arrays that lie beside it."""
+    import numpy as np
 
-    Raises CannotRunError when it cannot be written; the old file then stays.
+    source = decode(_read_json(path), Source)
+    if not source.files:
+        return source
+    with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
+        return replace(source, arrays=dict(stored))
+
+
+def update_findings(folder: Path, checked: Diagnosis) -> None:
+    """Replace `findings.json` and `report.html` of a whole run, after a check has added to the history.
+
+    Both are written before the first is moved into place, so that the page never tells less than the findings.
+    Raises CannotRunError when they cannot be written; the old files then stay.
     """
-    making = folder / ".findings.json.partial"
+    from errata.report.page import write_report
+
+    names = ("findings.json", "report.html")
+    made = [folder / f".checked-{name}" for name in names]
     try:
-        write_json(making, [encode(finding) for finding in findings])
-        making.replace(folder / "findings.json")
-    except OSError as error:
-        making.unlink(missing_ok=True)
-        raise _unwritable(folder, error) from error
+        write_json(made[0], [_plain(finding) for finding in checked.findings])
+        write_report([replace(checked, folder=folder)], made[1])
+        for making, name in zip(made, names, strict=True):
+            making.replace(folder / name)
+    except (OSError, CannotRunError) as error:
+        for making in made:
+            making.unlink(missing_ok=True)
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError):
+            raise
+        raise _unwritable(folder, cause) from error
 
 
 def write_json(path: Path, plain: Any) -> None:
@@ -206,7 +228,8 @@ def _write_all(diagnosis: Diagnosis, making: Path, key: str) -> None:
     """Every file of the run, in the folder in the making."""
     from errata.report.page import write_report
 
-    write_json(making / "findings.json", [encode(finding) for finding in diagnosis.findings])
+    write_json(making / "findings.json", [_plain(finding) for finding in diagnosis.findings])
+    _write_rules(diagnosis.findings, making / "rules")
     write_json(making / "evidence.json", [encode(item) for item in diagnosis.evidence])
     evaluation = diagnosis.evaluation
     if evaluation is not None:
@@ -221,10 +244,46 @@ def _write_all(diagnosis: Diagnosis, making: Path, key: str) -> None:
     write_json(making / "run.json", encode(diagnosis.run) | {"key": key})
 
 
+def _plain(finding: Finding) -> dict[str, Any]:
+    """A finding as plain values, with the name of the file that holds its rule's arrays."""
+    plain: dict[str, Any] = encode(finding)
+    if hasattr(finding.rule, "arrays"):
+        plain["rule"] = {**plain["rule"], "file": f"rules/{finding.id}.npz"}
+    return plain
+
+
+def _write_rules(findings: Sequence[Finding], folder: Path) -> None:
+    """The arrays of the rules that have some, one file for each finding."""
+    import numpy as np
+
+    for finding in findings:
+        if hasattr(finding.rule, "arrays"):
+            folder.mkdir(exist_ok=True)
+            np.savez(folder / f"{finding.id}.npz", **finding.rule.arrays())
+
+
+def _with_arrays(plain: Any, folder: Path) -> Any:
+    """A finding's plain values with the arrays of its rule put back, where a file of the run holds them."""
+    import numpy as np
+
+    rule = plain.get("rule", {})
+    if "file" not in rule:
+        return plain
+    name = Path(str(rule["file"])).name
+    with np.load(folder / "rules" / name, allow_pickle=False) as stored:
+        return {**plain, "rule": {**rule, "arrays": dict(stored)}}
+
+
 def _write_sources(sources: Sequence[Source], folder: Path) -> None:
+    import numpy as np
+
     for index, source in enumerate(sources):
         folder.mkdir(exist_ok=True)
-        write_json(folder / f"{index:02d}-{source.kind.replace(' ', '-')}.json", encode(source))
+        name = f"{index:02d}-{re.sub('[^a-z0-9]+', '-', source.kind.lower())}"
+        if source.arrays:
+            np.savez(folder / f"{name}.npz", **source.arrays)  # type: ignore[arg-type]
+            source = replace(source, files=(f"sources/{name}.npz",))
+        write_json(folder / f"{name}.json", encode(source))
 
 
 @contextmanager

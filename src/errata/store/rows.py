@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.codec import decode, encode
-from errata.core.columns import Bool, Column, Table
+from errata.core.columns import Bool, Column, Kind, Table
 from errata.core.dataset import Dataset, SetAside
 from errata.core.errors import CannotRunError
 from errata.core.evaluation import FOLDS, Evaluation
@@ -260,6 +260,13 @@ class StoredColumns(Mapping[str, Column]):
             else:
                 self._read[name] = self._rows.read(said["stored"][name])
         return self._read[name]
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """The kind of every column, known without reading any."""
+        said = self._rows.said
+        kinds: dict[str, Kind] = {name: said["notes"][stored]["kind"] for name, stored in said["stored"].items()}
+        return kinds | dict.fromkeys(said["arrays"], "embedding")
 
     def __contains__(self, name: object) -> bool:
         return name in self._rows.said["stored"] or name in self._rows.said["arrays"]

@@ -1,0 +1,221 @@
+"""Embedding columns of an evaluation: those of the data, those fitted here on explore rows, and the model's own.
+
+What is fitted here knows neither labels nor predictions, so rules over it can be confirmed. The model's own
+representation, and its scores, may propose and not confirm (docs/proof.md section 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from errata.core.columns import Column, Int, Level
+from errata.core.dataset import Dataset
+from errata.core.errors import UsageError, nearest
+from errata.core.evaluation import Evaluation
+from errata.core.model import Embeds, Model
+from errata.core.source import Source
+from errata.ops.encoders import inputs, patches, raw, words
+from errata.ops.encoders.fitted import Fitted
+
+__all__ = ["ENCODERS", "OWN", "defaults", "embedded", "recomputed"]
+
+Progress = Callable[[float, str], None]
+
+PREFIX = "embedding:"
+OWN = ("penultimate", "scores")
+"""Embeddings that are the model's own: they may propose and not confirm."""
+_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """A kind of embedding that is fitted here: which data it reads, and its two steps."""
+
+    modalities: tuple[str, ...]
+    version: int
+    fit: Callable[[Dataset, Int, np.random.Generator], Fitted]
+    encode: Callable[[Dataset, Fitted], NDArray[np.float32]]
+
+
+def embedded(
+    evaluation: Evaluation,
+    *,
+    model: Model | None = None,
+    asked: Sequence[str] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """The evaluation with embedding columns beside those that the data brought.
+
+    asked  names without "embedding:": "raw", "inputs", "encoder", "words", "penultimate", "penultimate:LAYER" or
+           "scores"; what suits the data and the model when None (`defaults`)
+
+    Raises UsageError for a name that is not known or that the data or the model do not offer.
+    """
+    report = progress or (lambda share, told: None)
+    names = defaults(evaluation, model) if asked is None else tuple(asked)
+    columns: dict[str, Column] = {}
+    sources: list[Source] = []
+    own: list[str] = []
+    for at, name in enumerate(names):
+        column = f"{PREFIX}{name}"
+        if column in evaluation.dataset.table:
+            continue
+        report(at / len(names), f"computing {column}")
+        if name.partition(":")[0] in OWN:
+            columns[column] = _own(name, evaluation, model)
+            sources.append(Source(kind=column, columns=(column,)))
+            own.append(column)
+            continue
+        encoder = _known(name, evaluation.dataset)
+        rows = np.flatnonzero((evaluation.fold == 0) & evaluation.counted)
+        fitted = encoder.fit(_seen(evaluation), rows, np.random.default_rng(seed))
+        columns[column] = Column(kind="embedding", values=encoder.encode(_seen(evaluation), fitted))
+        sources.append(_source(column, fitted, encoder.version))
+    if not columns:
+        return evaluation
+    dataset = evaluation.dataset.with_table(evaluation.dataset.table.with_columns(columns), sources=tuple(sources))
+    return replace(evaluation, dataset=dataset, outputs=(*evaluation.outputs, *own))
+
+
+def defaults(evaluation: Evaluation, model: object) -> tuple[str, ...]:
+    """What suits the data and the model: an independent embedding first, then the model's own."""
+    fitted = tuple(name for name, encoder in ENCODERS.items() if evaluation.dataset.modality in encoder.modalities)
+    brought = bool(set(evaluation.embeddings) - set(evaluation.outputs))
+    own: tuple[str, ...] = ()
+    if isinstance(model, Embeds):
+        own = ("penultimate",)
+    elif evaluation.scores is not None:
+        own = ("scores",)
+    return (*(() if brought else fitted), *own)
+
+
+def recomputed(evaluation: Evaluation, sources: Sequence[Source]) -> Evaluation:
+    """Other rows with the embedding columns that a run fitted; the model's own are left out: no finding reads them.
+
+    Raises UsageError where the data lack what a source reads.
+    """
+    columns: dict[str, Column] = {}
+    for source in sources:
+        column = source.columns[0] if source.columns else ""
+        if not source.kind.startswith(PREFIX) or column in evaluation.dataset.table:
+            continue
+        name = source.kind.removeprefix(PREFIX)
+        if name.partition(":")[0] in OWN:
+            continue
+        encoder = _known(name, evaluation.dataset)
+        options: Mapping[str, Level] = source.options
+        fitted = Fitted(options=options, arrays=source.arrays)
+        columns[column] = Column(kind="embedding", values=encoder.encode(evaluation.dataset, fitted))
+    if not columns:
+        return evaluation
+    dataset = evaluation.dataset.with_table(evaluation.dataset.table.with_columns(columns))
+    return replace(evaluation, dataset=dataset)
+
+
+def _known(name: str, dataset: Dataset) -> Encoder:
+    encoder = ENCODERS.get(name)
+    if encoder is None:
+        raise UsageError(f"There is no embedding `{name}`.", hint=nearest(name, (*ENCODERS, *OWN)))
+    if dataset.modality not in encoder.modalities:
+        offered = [known for known, one in ENCODERS.items() if dataset.modality in one.modalities]
+        raise UsageError(
+            f"The embedding `{name}` reads {' or '.join(encoder.modalities)} data; this is {dataset.modality} data.",
+            hint=f"try {', '.join([*offered, *OWN])}.",
+        )
+    return encoder
+
+
+def _source(column: str, fitted: Fitted, version: int) -> Source:
+    return Source(
+        kind=column, columns=(column,), options=fitted.options, arrays=fitted.arrays,
+        fingerprint=fitted.fingerprint(column, version=version),
+    )  # fmt: skip
+
+
+def _seen(evaluation: Evaluation) -> Dataset:
+    """The data as encoders may read it: a table without label and outputs, which methods must not find in there."""
+    hidden = {evaluation.dataset.label, *evaluation.outputs}
+    names = tuple(name for name in evaluation.features if name not in hidden)
+    measured = {name for source in evaluation.dataset.sources for name in source.columns}
+    kept = {name: evaluation.dataset.table.column(name) for name in names if name not in measured}
+    if evaluation.dataset.modality != "table":
+        return evaluation.dataset
+    return evaluation.dataset.with_table(type(evaluation.dataset.table)(kept))
+
+
+def _own(name: str, evaluation: Evaluation, model: object) -> Column:
+    kind, _, layer = name.partition(":")
+    if kind == "scores":
+        if evaluation.scores is None:
+            raise UsageError("The model gives labels alone, and `scores` were asked for.", hint="see `--scores`.")
+        # Logarithms, so that a step from 1 to 2 % counts as much as one from 50 to 100 %.
+        return Column(kind="embedding", values=np.log(np.maximum(evaluation.scores, 1e-4)).astype(np.float32))
+    if not isinstance(model, Embeds):
+        raise UsageError(
+            f"The embedding `{name}` is the model's own, and this one shows none.", hint="a torch or ONNX model does."
+        )
+    dataset = evaluation.dataset
+    assert dataset.read is not None
+    found: NDArray[np.float32] | None = None
+    for start in range(0, len(dataset), _BATCH):
+        rows = np.arange(start, min(start + _BATCH, len(dataset)))
+        values = np.asarray(model.embed(dataset.read(rows), layer or None), dtype=np.float32)
+        if found is None:
+            found = np.full((len(dataset), values.shape[1]), np.nan, dtype=np.float32)
+        if values.shape != (len(rows), found.shape[1]):
+            raise UsageError(
+                f"The layer gave {values.shape} for {len(rows)} rows after {found.shape[1]} dimensions before.",
+                hint="name another with --embedding penultimate:LAYER.",
+            )
+        found[rows] = values
+    assert found is not None
+    return Column(kind="embedding", values=found)
+
+
+def _texts(dataset: Dataset, rows: Int | None = None) -> list[str]:
+    assert dataset.text is not None
+    column = dataset.table.column(dataset.text)
+    chosen = range(len(dataset)) if rows is None else rows.tolist()
+    return [column.text(int(row)) or "" for row in chosen]
+
+
+def _fit_patches(dataset: Dataset, rows: Int, rng: np.random.Generator) -> Fitted:
+    assert dataset.image is not None
+    return patches.fit(dataset.image, rows, rng=rng)
+
+
+def _encode_patches(dataset: Dataset, fitted: Fitted) -> NDArray[np.float32]:
+    assert dataset.image is not None
+    return patches.encode(dataset.image, np.arange(len(dataset)), fitted)
+
+
+def _fit_inputs(dataset: Dataset, rows: Int, rng: np.random.Generator) -> Fitted:
+    assert dataset.read is not None
+    return inputs.fit(dataset.read, rows, rng=rng)
+
+
+def _encode_inputs(dataset: Dataset, fitted: Fitted) -> NDArray[np.float32]:
+    assert dataset.read is not None
+    return inputs.encode(dataset.read, len(dataset), fitted)
+
+
+ENCODERS: Mapping[str, Encoder] = {
+    "encoder": Encoder(modalities=("image",), version=patches.VERSION, fit=_fit_patches, encode=_encode_patches),
+    "words": Encoder(
+        modalities=("text",), version=words.VERSION,
+        fit=lambda dataset, rows, rng: words.fit(_texts(dataset, rows), rng=rng),
+        encode=lambda dataset, fitted: words.encode(_texts(dataset), fitted),
+    ),
+    "raw": Encoder(
+        modalities=("table",), version=raw.VERSION,
+        fit=lambda dataset, rows, rng: raw.fit(dataset.table.take(rows), dataset.table.names),
+        encode=lambda dataset, fitted: raw.encode(dataset.table, fitted),
+    ),
+    "inputs": Encoder(modalities=("array",), version=inputs.VERSION, fit=_fit_inputs, encode=_encode_inputs),
+}  # fmt: skip
+"""What can be fitted here, by name, best first for each kind of data."""

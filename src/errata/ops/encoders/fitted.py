@@ -1,0 +1,30 @@
+"""What fitting an encoder leaves behind: plain settings and arrays, so that it can be saved and applied again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from errata.core.columns import Level
+
+__all__ = ["Fitted"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """Settings and fitted arrays of an encoder."""
+
+    options: Mapping[str, Level] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def fingerprint(self, kind: str, *, version: int) -> str:
+        """Sixteen hexadecimal digits of the kind, the version of its code, the settings and the arrays."""
+        digest = hashlib.blake2b(f"{kind} {version} {sorted(self.options.items())}".encode(), digest_size=8)
+        for name, array in sorted(self.arrays.items()):
+            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
