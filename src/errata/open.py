@@ -25,11 +25,15 @@ def open_dataset(data: Any, *, roles: Roles | None = None) -> Dataset:
     return data if isinstance(data, Dataset) else read_dataset(data, roles or Roles())
 
 
-def open_model(target: Any, *, allow_pickle: bool = False, device: str | None = None) -> Model:
+def open_model(
+    target: Any, *, allow_pickle: bool = False, device: str | None = None, max_calls: int | None = None
+) -> Model:
     """A model from a path, `module:object`, or an object in memory; what it can do is detected, nothing predicted yet.
+
+    max_calls  how many requests for predictions an endpoint may get in all
 
     Raises UsageError for what is no model, and for pickles without `allow_pickle`, with nothing executed.
     """
     named = target if isinstance(target, str | Path) else type(target).__name__
     with told(f"The model `{named}` could not be opened", hint="load it by hand in Python, and repair what it says."):
-        return connect(target, allow_pickle=allow_pickle, device=device)
+        return connect(target, allow_pickle=allow_pickle, device=device, max_calls=max_calls)

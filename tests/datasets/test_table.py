@@ -120,6 +120,25 @@ def test_quoted_cells_hold_separators_and_line_breaks(write: Write) -> None:
     assert column(found, "x") == ["a\nb", "c,d"]
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("pack", [lambda text: text.encode(), lambda text: gzip.compress(text.encode())])
+def test_rows_longer_than_what_is_first_looked_at(write: Write, rows: int, pack: Callable[[str], bytes]) -> None:
+    words = ["word " * 120_000, "short, and quoted", "word " * 120_000][:rows]
+    text = "note;label\n" + "\n".join(f'"{note}";{place % 2}' for place, note in enumerate(words)) + "\n"
+    found = read_table(write("a.csv", pack(text)))
+    assert column(found, "note") == words
+    assert column(found, "label") == [place % 2 for place in range(rows)]
+
+
+def test_a_header_longer_than_what_is_first_looked_at(write: Write) -> None:
+    names = [f"a column with a rather long name, number {place}" for place in range(9_000)]
+    row = ["1"] * len(names)
+    header = ",".join(f'"{name}"' for name in names)
+    found = read_table(write("a.csv", "\n".join([header, ",".join(row), ",".join(row)])))
+    assert list(found.table) == names
+    assert len(found) == 2
+
+
 def test_many_words(write: Write) -> None:
     n = 3_000
     head = "id,name,zip,note,label\n"

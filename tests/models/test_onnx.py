@@ -250,6 +250,28 @@ def test_published_networks_read_digits(file, least):
 
 
 @pytest.mark.skipif(not (DATA / "onnx_vnncomp2021").is_dir(), reason="ERRATA_DATA is not set")
+@pytest.mark.parametrize(
+    ("file", "freed", "width"),
+    [
+        ("mnist-net_256x2.onnx", True, 256),
+        ("Convnet_maxpool.onnx", True, 1152),
+        ("cifar10_small.onnx", False, 64),  # channels last, any batch
+        ("cifar_base_kw.onnx", True, 100),
+        ("resnet_2b.onnx", True, 100),
+    ],
+)
+def test_published_networks_of_awkward_shapes(file, freed, width):
+    shape = (70, 28, 28) if file.startswith(("mnist", "Convnet")) else (70, 32, 32, 3)
+    images = RNG.integers(0, 256, shape, dtype=np.uint8)
+    given = connect(DATA / "onnx_vnncomp2021" / file).variants(images[:64])[0]
+    model = given.settled(images[:64], levels=tuple(range(10))).model
+    assert model.freed == freed
+    alone = [given.answer(images[row : row + 1]).numbers for row in range(0, 70, 10)]
+    np.testing.assert_allclose(model.answer(images).numbers[::10], np.concatenate(alone), rtol=1e-3, atol=1e-4)
+    assert model.embed(images).shape == (70, width)
+
+
+@pytest.mark.skipif(not (DATA / "onnx_vnncomp2021").is_dir(), reason="ERRATA_DATA is not set")
 def test_a_network_of_five_numbers_in_four_dimensions():
     model = connect(DATA / "onnx_vnncomp2021" / "ACASXU_run2a_1_1_batch_2000.onnx")
     inputs = RNG.normal(size=(6, 5)).astype(np.float32)

@@ -333,6 +333,126 @@ def test_neighbours_with_a_label_that_is_no_class_are_refused(saved):
         connect(saved(fitted))
 
 
+def support_vectors(**more):
+    from sklearn.svm import SVC
+
+    return SVC(**more).fit(X, THREE)
+
+
+SUPPORT = {
+    "narrower vectors": ({"support_vectors_": lambda was: was[:, :-1].copy()}, "no table of"),
+    "fewer vectors": ({"support_vectors_": lambda was: was[:-1]}, "no table of"),
+    "vectors of one class too many": ({"_n_support": lambda was: was + np.array([10**6, 0, 0], dtype="i4")}, "vectors"),
+    "a negative count": ({"_n_support": lambda was: was + np.array([-99, 99, 0], dtype="i4")}, "counts support"),
+    "counts of fewer classes": ({"_n_support": lambda was: was[:-1]}, "counts support"),
+    "support of another length": ({"support_": lambda was: was[:-2]}, "vectors"),
+    "coefficients of fewer vectors": ({"_dual_coef_": lambda was: was[:, :1].copy()}, "coefficients"),
+    "coefficients of fewer classes": ({"_dual_coef_": lambda was: was[:1]}, "coefficients"),
+    "fewer constants": ({"_intercept_": lambda was: was[:1]}, "_intercept_"),
+    "fewer probabilities": ({"_probA": lambda was: np.ones(1), "_probB": lambda was: np.ones(1)}, "_probA"),
+    "probabilities of two lengths": ({"_probA": lambda was: np.ones(3)}, "one length"),
+    "more classes": ({"classes_": lambda was: np.array(list("abcd"))}, "4 classes"),
+    "no classes": ({"classes_": None}, "1 classes"),
+    "another solver": ({"_impl": lambda was: "epsilon_svr"}, "solver of an unknown kind"),
+    "another kernel": ({"kernel": lambda was: "precomputed"}, "fitted on others"),
+}
+
+
+@pytest.mark.parametrize("change", SUPPORT)
+def test_support_vectors_that_do_not_agree_are_refused(saved, change):
+    changes, words = SUPPORT[change]
+    fitted = support_vectors()
+    for name, new in changes.items():
+        if new is None:
+            delattr(fitted, name)
+        else:
+            setattr(fitted, name, new(getattr(fitted, name, None)))
+    with pytest.raises(UsageError, match=f"(?s)refused.*{words}"):
+        load_skops(saved(fitted))
+
+
+def test_support_vectors_of_every_kind_open_and_predict_the_same(saved):
+    from sklearn import svm
+
+    target = X[:, 0] + X[:, 1]
+    cases = (
+        (svm.SVC(kernel="precomputed"), X @ X.T, Y), (svm.SVC(kernel="poly"), X, THREE), (svm.NuSVC(), X, THREE),
+        (svm.SVR(), X, target), (svm.NuSVR(), X, target),
+    )  # fmt: skip
+    for estimator, rows, label in cases:
+        fitted = estimator.fit(rows, label)
+        np.testing.assert_array_equal(load_skops(saved(fitted)).predict(rows), fitted.predict(rows))
+
+
+def test_support_of_a_precomputed_kernel_lies_within_the_training_rows(saved):
+    from sklearn.svm import SVC
+
+    fitted = SVC(kernel="precomputed").fit(X @ X.T, Y)
+    fitted.support_ = fitted.support_ + N
+    with pytest.raises(UsageError, match="outside its 200 training rows"):
+        load_skops(saved(fitted))
+
+
+def test_sparse_matrices_are_not_trusted(saved):
+    """Multiplying by one reads wherever its indices point."""
+    from scipy.sparse import csr_matrix
+    from sklearn.svm import SVC
+
+    with pytest.raises(UsageError, match="not trusted"):
+        load_skops(saved(SVC().fit(csr_matrix(X), Y)))
+    fitted = SVC().fit(X, Y)
+    fitted._sparse = True
+    with pytest.raises(UsageError, match="of an unknown kind"):
+        load_skops(saved(fitted))
+
+
+def test_centres_of_another_width_are_refused(saved):
+    from sklearn.cluster import KMeans
+
+    fitted = KMeans(3, n_init=1, random_state=0).fit(X)
+    fitted.cluster_centers_ = fitted.cluster_centers_[:, :2].copy()
+    with pytest.raises(UsageError, match="no points of 4 columns"):
+        load_skops(saved(fitted))
+
+
+def test_words_with_places_beyond_their_number_are_refused(saved):
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+
+    texts = ["a good film", "a bad film", "good and bad"]
+    for kind in (CountVectorizer, TfidfVectorizer):
+        fitted = kind().fit(texts)
+        np.testing.assert_array_equal(
+            load_skops(saved(fitted)).transform(texts).toarray(), fitted.transform(texts).toarray()
+        )
+        fitted.vocabulary_["film"] = 10**7
+        with pytest.raises(UsageError, match="places beyond their number"):
+            load_skops(saved(fitted))
+
+
+def test_levels_with_places_beyond_the_width_are_refused(saved):
+    from sklearn.preprocessing import OneHotEncoder
+
+    towns = np.array([["oslo"], ["cairo"], ["lima"]] * 9 + [["rome"]], dtype=object)
+    numbers = np.arange(28)[:, None] % 5
+    for changes in ({}, {"drop": "first"}, {"min_frequency": 3}, {"min_frequency": 3, "drop": "first"}):
+        for rows in (towns, numbers):
+            fitted = OneHotEncoder(**changes).fit(rows)
+            np.testing.assert_array_equal(
+                load_skops(saved(fitted)).transform(rows).toarray(), fitted.transform(rows).toarray()
+            )
+            fitted._n_features_outs = [1]
+            with pytest.raises(UsageError, match="claims"):
+                load_skops(saved(fitted))
+    fitted = OneHotEncoder(min_frequency=3).fit(towns)
+    fitted._default_to_infrequent_mappings = [np.array([0, 1, 2, 10**6])]
+    with pytest.raises(UsageError, match="beyond its 4 columns"):
+        load_skops(saved(fitted))
+    fitted = OneHotEncoder().fit(numbers)
+    fitted.categories_ = [fitted.categories_[0][::-1].copy()]
+    with pytest.raises(UsageError, match="beyond its 5 columns"):
+        load_skops(saved(fitted))
+
+
 def test_a_list_of_ours_does_not_trust_by_the_package(saved):
     """A type beside a trusted one is still refused, with all that are not trusted, and nothing is loaded."""
     from sklearn.gaussian_process import GaussianProcessClassifier

@@ -15,7 +15,7 @@ from errata.core.source import Source
 
 __all__ = ["Dataset", "Modality", "SetAside"]
 
-Modality = Literal["table", "image", "array"]
+Modality = Literal["table", "image", "array", "text"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,8 @@ class Dataset:
     scores       names of the score columns in the order of `score_classes`
     read         gives a batch of model inputs for row indices (m,); None for predictions-only data
     image        gives one image as (h, w) or (h, w, 3) uint8 for a row; None where there are no pictures
-    content_hash (n,) uint64 of the bytes of the input (image files, arrays); None for tables
+    text         the column of kind text that is the input of every row; `read` then gives a list of str
+    content_hash (n,) uint64 of the bytes of the input (image files, arrays, texts); None for tables
     input_names  columns that a table model takes; () means all columns without another role
     native       "pandas", "polars" or "pyarrow": what `to_frame` gives back; None where no dataframe was brought
     """
@@ -59,6 +60,7 @@ class Dataset:
     input_names: tuple[str, ...] = ()
     read: Callable[[Int], Inputs] | None = None
     image: Callable[[int], NDArray[np.uint8]] | None = None
+    text: str | None = None
     content_hash: NDArray[np.uint64] | None = None
     sources: tuple[Source, ...] = ()
     set_aside: tuple[SetAside, ...] = ()

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from errata.core.columns import Level
 
-__all__ = ["Inputs", "Model", "ModelSpec", "Output", "Task", "Trainable", "Transforms"]
+__all__ = ["Embeds", "Inputs", "Model", "ModelSpec", "Output", "Task", "Trainable", "Transforms"]
 
 Task = Literal["classification", "regression"]
 
 Inputs = Any
-"""A batch as `Dataset.read` gives it: a dataframe of the kind that the user brought, or an array (b, ...) of inputs."""
+"""A batch as `Dataset.read` gives it: a dataframe of the kind that the user brought, an array (b, ...) of inputs, a
+list of b texts, or a list of b images of different sizes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,3 +70,15 @@ class Transforms(Protocol):
     """A model whose first steps change the inputs: shows the value that its last step saw."""
 
     def transform(self, inputs: Inputs) -> dict[str, NDArray[np.generic]]: ...
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """A model that shows how it represents its inputs: its own representation may propose, never confirm."""
+
+    def embed(self, inputs: Inputs, layer: str | None = None) -> NDArray[np.float32]:
+        """(b, d) what the last linear layer of the classifier reads, or what the layer of that name gives.
+
+        Raises UsageError for a layer that is not there, CannotRunError where no such layer can be found.
+        """
+        ...

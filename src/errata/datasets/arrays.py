@@ -16,11 +16,13 @@ from errata.core.dataset import Dataset
 from errata.core.errors import UsageError
 from errata.core.foreign import column_from
 from errata.core.hashing import bytes_hash
-from errata.datasets.assemble import Pictures, assemble
+from errata.datasets.assemble import assemble
+from errata.datasets.content import Content
 from errata.datasets.roles import Roles
 from errata.datasets.table import read_frame
+from errata.datasets.text import are_texts, text_columns
 
-__all__ = ["picture_reader", "read_arrays", "read_mapping", "read_npz"]
+__all__ = ["picture_reader", "read_arrays", "read_mapping", "read_npz", "read_texts"]
 
 MOST_FEATURES: Final = 2_000
 """Wider matrices are read as one embedding, not as columns of their own."""
@@ -57,19 +59,33 @@ def read_npz(path: str | Path, roles: Roles | None = None) -> Dataset:
 
 
 def read_arrays(X: Any, y: Any = None, *, roles: Roles | None = None) -> Dataset:
-    """`(X, y)` as scikit-learn knows them: X a dataframe, (n, d) numbers, or (n, h, w) or (n, h, w, 3) pictures.
+    """`(X, y)` as scikit-learn knows them: X a dataframe, (n, d) numbers, texts, or (n, h, w) or (n, h, w, 3) pictures.
 
     Columns of a matrix are `x0`, `x1`, ...; the label is `label`. Raises UsageError for unequal lengths.
     """
     roles = roles or Roles()
     if hasattr(X, "columns") or hasattr(X, "column_names"):
         return _with_target(X, y, roles)
+    if are_texts(X):
+        return read_texts(X, y, roles=roles)
     inputs = np.asarray(X)
     arrays: dict[str, Any] = {"inputs": inputs}
     if y is not None:
         arrays[roles.label or "label"] = y
         _check_length(len(inputs), len(np.asarray(y)))
     return read_mapping(arrays, roles, name="arrays", origin="arrays")
+
+
+def read_texts(texts: Any, y: Any = None, *, roles: Roles | None = None) -> Dataset:
+    """`(texts, y)`: a list, an array or a series of texts, as a vectoriser takes them; the column is `text`.
+
+    Raises UsageError for unequal lengths and for what is no text.
+    """
+    roles = roles or Roles()
+    label = roles.label or "label"
+    columns = text_columns(texts, y, label=label)
+    told = replace(roles, text="text", label=label if y is not None else roles.label)
+    return assemble(columns, roles=told, name="texts", origin="texts")
 
 
 def read_mapping(
@@ -93,11 +109,11 @@ def read_mapping(
     names = _feature_names(arrays, inputs, taken=set(columns))
     features = {feature: Column.number(inputs[:, j]) for j, feature in enumerate(names)}
     image = picture_reader(inputs) if inputs.ndim >= 3 else None
-    pictures = Pictures(
+    pictures = Content(
         modality="image" if image is not None else "array", content_hash=bytes_hash(inputs), image=image,
         read=lambda rows: inputs[rows],
     )  # fmt: skip
-    dataset = assemble({**features, **columns}, roles=roles, name=name, origin=origin, pictures=pictures)
+    dataset = assemble({**features, **columns}, roles=roles, name=name, origin=origin, content=pictures)
     return replace(dataset, input_names=names)
 
 

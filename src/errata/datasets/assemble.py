@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from errata.core.columns import Column, Int, Table
+from errata.core.columns import Column, Table
 from errata.core.copies import identity_columns
-from errata.core.dataset import Dataset, Modality, SetAside
+from errata.core.dataset import Dataset, SetAside
 from errata.core.errors import UsageError
 from errata.core.hashing import Hashes, column_hash, fingerprint, occurrences, repeats, row_hash
 from errata.core.identifiers import identifier_reason
-from errata.core.model import Inputs
+from errata.datasets.content import Content
 from errata.datasets.roles import Resolved, Roles, named_as_output, resolve
+from errata.datasets.text import as_texts, missing_note, text_column, text_content
 
-__all__ = ["Pictures", "assemble", "category_of"]
+__all__ = ["assemble", "category_of"]
 
 _READABLE = ("number", "category", "boolean", "datetime")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Pictures:
-    """Inputs that are no table: how to read a batch, one picture where there are any, and a hash of the bytes."""
-
-    modality: Modality
-    content_hash: Hashes
-    read: Callable[[Int], Inputs]
-    image: Callable[[int], NDArray[np.uint8]] | None = None
 
 
 def assemble(
@@ -41,29 +31,59 @@ def assemble(
     notes: Sequence[str] = (),
     aside: Sequence[SetAside] = (),
     native: str | None = None,
-    pictures: Pictures | None = None,
+    content: Content | None = None,
 ) -> Dataset:
     """The Dataset of these columns, ids and fingerprint made.
 
+    content  what the rows are where they are no rows of a table; texts are found here, by `--text` or by a usual name
     Raises UsageError for roles that do not fit the columns, ids that repeat, and no rows.
     """
     table = Table(columns)
-    n = len(table) if columns else 0 if pictures is None else len(pictures.content_hash)
+    n = len(table) if columns else 0 if content is None else len(content.content_hash)
     if n == 0:
         raise UsageError(f"`{origin}` has no rows.", hint="give at least a few hundred labelled rows.")
     resolved = resolve(table, roles)
     table = _with_codes(table, resolved, roles)
+    texts = _Texts(table=table) if content is not None else _texts(table, resolved, roles, aside, native=native)
+    content = texts.content or content
     dataset = Dataset(
-        name=name, modality="table" if pictures is None else pictures.modality, table=table,
+        name=name, modality="table" if content is None else content.modality, table=texts.table,
         id_hash=np.zeros(n, dtype=np.uint64), occurrence=np.zeros(n, dtype=np.uint32),
         label=resolved.label, prediction=resolved.prediction, scores=resolved.scores,
         score_classes=resolved.score_classes, id=roles.id, group=roles.group, time=roles.time, split=roles.split,
-        read=None if pictures is None else pictures.read, image=None if pictures is None else pictures.image,
-        content_hash=None if pictures is None else pictures.content_hash,
-        set_aside=_set_aside(table, resolved, roles, aside), caveats=(*notes, *resolved.notes),
-        native=native, origin=origin,
+        read=None if content is None else content.read, image=None if content is None else content.image,
+        text=texts.name, content_hash=None if content is None else content.content_hash,
+        set_aside=_set_aside(texts.table, resolved, replace(roles, text=texts.name), aside),
+        caveats=(*notes, *resolved.notes, *texts.notes), native=native, origin=origin,
     )  # fmt: skip
     return _with_ids(dataset)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Texts:
+    """The texts of a table, if it has any: their column and content, and the table with them as text."""
+
+    table: Table
+    name: str | None = None
+    content: Content | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _texts(table: Table, resolved: Resolved, roles: Roles, aside: Sequence[SetAside], *, native: str | None) -> _Texts:
+    if roles.text is not None and roles.text in (resolved.label, resolved.prediction):
+        raise UsageError(f"`--text {roles.text}` is the label or the prediction too.", hint="name another column.")
+    used = {resolved.label, resolved.prediction, roles.id, roles.group, roles.time, roles.split, *resolved.scores}
+    away = used | {item.column for item in _set_aside(table, resolved, roles, aside)}
+    others = [name for name in table if name not in away and not named_as_output(name)]
+    found = text_column(
+        table, roles.text, others=others, predicted=resolved.prediction is not None, native=native is not None
+    )
+    if found.name is None:
+        return _Texts(table=table, notes=found.notes)
+    column = as_texts(table.column(found.name), found.name)
+    notes = (*found.notes, *missing_note(column, found.name))
+    table = table.with_columns({found.name: column})
+    return _Texts(table=table, name=found.name, content=text_content(column), notes=notes)
 
 
 def category_of(column: Column) -> Column:

@@ -15,6 +15,7 @@ from errata.core.errors import UsageError
 __all__ = ["Delimited", "read_delimited", "text_head"]
 
 _HEAD: Final = 1 << 18
+_LONGEST_HEAD: Final = 1 << 26
 _BLOCK: Final = 1 << 22
 _LARGEST_BLOCK: Final = 1 << 30
 _SEPARATORS: Final = ",;\t|"
@@ -48,12 +49,21 @@ class _Form:
 
 
 def text_head(path: Path) -> bytes:
-    """The first bytes of a text file, unpacked when it is gzipped. Raises UsageError for an empty or binary file."""
+    """The first bytes of a text file, unpacked when it is gzipped, with the first row whole.
+
+    Raises UsageError for an empty or binary file.
+    """
     try:
         with path.open("rb") as plain:
             packed = plain.read(2) == b"\x1f\x8b"
         with gzip.open(path, "rb") if packed else path.open("rb") as file:
             head: bytes = file.read(_HEAD)
+            # A header, and a row after it, can each be longer than what is usually looked at.
+            while len(head) < _LONGEST_HEAD and head.count(b"\n") + head.count(b"\r") < 3:
+                more = file.read(len(head))
+                if not more:
+                    break
+                head += more
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UsageError(f"`{path}` cannot be unpacked: {error}.", hint="is the file whole? copy it again.") from error
     if not head.strip(b"\x00\r\n\t \xef\xbb\xbf"):
@@ -91,10 +101,10 @@ def _form(path: Path, head: bytes) -> _Form:
             notes.append("The header is not UTF-8; the file is read as Windows-1252.")
     text = head.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace")
     lines = text.splitlines()
-    if len(head) >= _HEAD and len(lines) > 1:
+    if len(head) >= _HEAD and len(lines) > 2:
         lines = lines[:-1]
     separator = _separator(lines[:50], path)
-    rows = list(csv.reader(lines[:200], delimiter=separator))
+    rows = _rows(lines[:200], separator)
     names = tuple(rows[0]) if rows else ()
     _check_names(path, names)
     decimal = "."
@@ -114,13 +124,22 @@ def _separator(lines: list[str], path: Path) -> str:
     """The sign that cuts the most lines into as many cells as the header, more than one."""
     best, most = ("\t" if ".tsv" in path.name.lower() else ","), (0.0, 0)
     for separator in _SEPARATORS:
-        widths = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
+        widths = [len(row) for row in _rows(lines, separator) if row]
         if not widths or widths[0] < 2:
             continue
         score = (sum(width == widths[0] for width in widths) / len(widths), widths[0])
         if score > most:
             best, most = separator, score
     return best
+
+
+def _rows(lines: list[str], separator: str) -> list[list[str]]:
+    """The cells of some lines; a cell may be as long as the head."""
+    usual = csv.field_size_limit(_LONGEST_HEAD)
+    try:
+        return list(csv.reader(lines, delimiter=separator))
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _check_names(path: Path, names: tuple[str, ...]) -> None:
@@ -153,10 +172,23 @@ def _read(path: Path, form: _Form) -> Any:
                 continue
             name, wider = _wider(str(error), form, types)
             if name is None:
-                raise _refusal(path, str(error), form) from error
+                raise _refusal(path, _with_row(path, form, types, block, str(error)), form) from error
             types[name] = wider
         except (OSError, UnicodeDecodeError, EOFError) as error:
             raise UsageError(f"`{path}` cannot be read: {error}.", hint="is the file whole? copy it again.") from error
+
+
+def _with_row(path: Path, form: _Form, types: dict[str, Any], block: int, said: str) -> str:
+    """What is wrong, with the number of the row: only a reader in one thread counts them."""
+    import pyarrow as pa
+
+    if "Row #" in said or "Expected" not in said:
+        return said
+    try:
+        _attempt(path, form, types, block, threads=False)
+    except pa.ArrowInvalid as error:
+        return str(error)
+    return said
 
 
 def _wider(said: str, form: _Form, types: dict[str, Any]) -> tuple[str | None, Any]:
@@ -175,11 +207,11 @@ def _wider(said: str, form: _Form, types: dict[str, Any]) -> tuple[str | None, A
     return (name, pa.string()) if types.get(name) not in (pa.string(), pa.binary()) else (None, None)
 
 
-def _attempt(path: Path, form: _Form, types: dict[str, Any], block: int) -> Any:
+def _attempt(path: Path, form: _Form, types: dict[str, Any], block: int, *, threads: bool = True) -> Any:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    read = arrow_csv.ReadOptions(block_size=block, encoding=form.encoding)
+    read = arrow_csv.ReadOptions(block_size=block, encoding=form.encoding, use_threads=threads)
     parse = arrow_csv.ParseOptions(delimiter=form.separator, newlines_in_values=True)
     convert = arrow_csv.ConvertOptions(column_types=types, strings_can_be_null=True, decimal_point=form.decimal)
     with path.open("rb") as plain:

@@ -47,7 +47,7 @@ def read_images(folder: str | Path, roles: Roles | None = None) -> Dataset:
     aside = (SetAside(column="file", why="identifier: the name of the file"),)
     name = folder.resolve().name
     return assemble(
-        columns, roles=roles, name=name, origin=str(folder), notes=notes, aside=aside, pictures=pictures_of(found)
+        columns, roles=roles, name=name, origin=str(folder), notes=notes, aside=aside, content=pictures_of(found)
     )
 
 

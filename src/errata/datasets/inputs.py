@@ -40,7 +40,9 @@ def with_inputs(dataset: Dataset, names: Sequence[str]) -> Dataset:
 
 
 def with_frame(dataset: Dataset, frame: Any) -> Dataset:
-    """The same data, whose `read(rows)` gives rows of the user's own frame, untouched."""
+    """The same data, whose `read(rows)` gives rows of the user's own frame, untouched; texts are read as texts."""
+    if dataset.modality != "table":
+        return dataset
     import narwhals as nw
 
     opened = nw.from_native(frame, eager_only=True)

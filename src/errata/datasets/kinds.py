@@ -17,12 +17,13 @@ _KINDS = "data are .csv, .parquet, .jsonl, .npz, a folder of images by class, or
 
 
 def read_dataset(data: Any, roles: Roles) -> Dataset:
-    """The Dataset behind a path, `sample:NAME`, a dataframe, `(X, y)`, one array, or a mapping of arrays.
+    """The Dataset behind a path, `sample:NAME`, a dataframe, `(X, y)`, `(texts, y)`, or a mapping of arrays.
 
     Raises UsageError for what is none of these, and for paths that are not there, offering the nearest names.
     """
-    from errata.datasets.arrays import read_arrays
+    from errata.datasets.arrays import read_arrays, read_texts
     from errata.datasets.table import read_columns, read_frame
+    from errata.datasets.text import are_texts
 
     if isinstance(data, str) and data.startswith("sample:"):
         from errata.datasets.samples import read_sample
@@ -34,10 +35,12 @@ def read_dataset(data: Any, roles: Roles) -> Dataset:
         raise UsageError(f"`{data}` lies on the network, and nothing is fetched.", hint="download it first.")
     if isinstance(data, str | Path):
         return _read_path(Path(data), roles)
+    if isinstance(data, tuple | list) and len(data) == 2 and are_texts(data[0]):
+        return read_texts(data[0], data[1], roles=roles)
     if isinstance(data, tuple | list) and len(data) == 2 and hasattr(data[0], "shape"):
         return read_arrays(data[0], data[1], roles=roles)
     if isinstance(data, Mapping):
-        if any(key in data for key in ("images", "inputs")):
+        if any(key in ("images", "inputs", "scores") or str(key).startswith("embedding_") for key in data):
             from errata.datasets.arrays import read_mapping
 
             return read_mapping(data, roles)

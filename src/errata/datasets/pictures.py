@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from errata.core.columns import Int
 from errata.core.errors import CannotRunError, UsageError
-from errata.datasets.assemble import Pictures
+from errata.datasets.content import Content
 
 __all__ = ["MOST_PIXELS", "Found", "Readable", "open_picture", "pictures_of", "readable"]
 
@@ -41,7 +41,7 @@ class Readable:
     notes: tuple[str, ...]
 
 
-def pictures_of(found: Sequence[Found]) -> Pictures:
+def pictures_of(found: Sequence[Found]) -> Content:
     """How to read these pictures: a stack (b, h, w[, 3]) uint8 where all of a batch have one shape, else a list."""
     files = [picture.path for picture in found]
 
@@ -51,7 +51,7 @@ def pictures_of(found: Sequence[Found]) -> Pictures:
         return np.stack(pixels) if alike else pixels
 
     content = np.array([picture.digest for picture in found], dtype=np.uint64)
-    return Pictures(modality="image", read=read, image=lambda row: open_picture(files[row]), content_hash=content)
+    return Content(modality="image", read=read, image=lambda row: open_picture(files[row]), content_hash=content)
 
 
 def readable(paths: Sequence[Path], names: Sequence[str], *, origin: str) -> Readable:

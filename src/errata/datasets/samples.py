@@ -14,7 +14,8 @@ from errata.core.dataset import Dataset
 from errata.core.errors import UsageError, nearest
 from errata.core.hashing import bytes_hash
 from errata.datasets.arrays import picture_reader
-from errata.datasets.assemble import Pictures, assemble
+from errata.datasets.assemble import assemble
+from errata.datasets.content import Content
 from errata.datasets.inputs import with_inputs
 from errata.datasets.roles import Roles
 
@@ -92,11 +93,11 @@ def _digits(bunch: Any, roles: Roles) -> Dataset:
         "writer": Column.category([f"writer {sheet + 1}" for sheet in digit_writers().tolist()]),
     }
     flat = bunch.data.astype(np.float64)
-    pictures = Pictures(
+    pictures = Content(
         modality="image", content_hash=bytes_hash(images), image=picture_reader(images), read=lambda rows: flat[rows]
     )
     note = (
         "The file does not name its 13 writers; its 14 sheets, blocks that repeat one sequence of digits, stand for "
         "them."
     )
-    return assemble(columns, roles=roles, name="digits", origin="sample:digits", notes=(note,), pictures=pictures)
+    return assemble(columns, roles=roles, name="digits", origin="sample:digits", notes=(note,), content=pictures)

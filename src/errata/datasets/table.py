@@ -13,7 +13,8 @@ from errata.core.dataset import Dataset, SetAside
 from errata.core.errors import UsageError
 from errata.core.foreign import column_from
 from errata.datasets.arrow import Reading, Words, column_of_arrow
-from errata.datasets.assemble import Pictures, assemble
+from errata.datasets.assemble import assemble
+from errata.datasets.content import Content
 from errata.datasets.delimited import read_delimited, text_head
 from errata.datasets.inputs import with_frame, with_inputs
 from errata.datasets.pictures import pictures_of, readable
@@ -44,7 +45,7 @@ def read_table(path: str | Path, roles: Roles | None = None) -> Dataset:
     pictures = None if roles.image is None else _pictures(taken, roles.image, path)
     stem = path.name.partition(".")[0]
     dataset = assemble(
-        taken.columns, roles=roles, name=stem, origin=str(path), notes=taken.notes, aside=taken.aside, pictures=pictures
+        taken.columns, roles=roles, name=stem, origin=str(path), notes=taken.notes, aside=taken.aside, content=pictures
     )
     return with_inputs(dataset, dataset.input_names)
 
@@ -87,7 +88,7 @@ def read_columns(mapping: Mapping[str, Any], roles: Roles | None = None, *, name
     return with_inputs(dataset, dataset.input_names)
 
 
-def _pictures(taken: _Taken, name: str, path: Path) -> Pictures:
+def _pictures(taken: _Taken, name: str, path: Path) -> Content:
     """The pictures that a column of file names points to; rows whose picture cannot be read are let go."""
     column = Table(taken.columns).column(name)
     names = [str(column.value(row)) for row in range(len(column))]

@@ -3,7 +3,8 @@
 Trees are arrays of nodes with the indices of children and columns. Prediction follows them without bounds, so a crafted
 file could read, and for gradient boosting write, anywhere in memory. What is checked here: children lie behind their
 parent and within the array (which also rules out cycles), columns within the width that scikit-learn checks in the
-inputs, and trees lie only where scikit-learn puts them, so that no other path leads to them.
+inputs, and trees lie only where scikit-learn puts them, so that no other path leads to them. What is no tree is checked
+in `compiled_arrays.py`.
 """
 
 from __future__ import annotations
@@ -15,33 +16,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from errata.models.compiled_arrays import UnsoundError, check_arrays, counted, is_a
+
 __all__ = ["UnsoundError", "make_sound"]
 
 _BITS = 8  # words of 32 bits in the set of categories that go left
 _METRICS = ("euclidean", "manhattan", "chebyshev", "minkowski", "l1", "l2", "cityblock", "p", "infinity")
 
 
-class UnsoundError(ValueError):
-    """A model that would lead compiled code astray; the message says where."""
-
-
 def make_sound(estimator: Any) -> None:
-    """Check every tree in an estimator, however deep, and build its search trees anew.
+    """Check every tree and array in an estimator that compiled code follows, and build its search trees anew.
 
     Raises UnsoundError for the first that scikit-learn would not have written.
     """
     boosted = []
     for part in _parts(estimator):
         _check_no_method_is_hidden(part)
-        if _is(part, "BaseGradientBoosting"):
+        if is_a(part, "BaseGradientBoosting"):
             boosted.append(part)
             _check_stages(part)
-        elif _is(part, "BaseHistGradientBoosting"):
+        elif is_a(part, "BaseHistGradientBoosting"):
             _check_histogram_trees(part)
-        elif _is(part, "BaseDecisionTree"):
+        elif is_a(part, "BaseDecisionTree"):
             _check_tree(part)
-        elif _is(part, "NeighborsBase"):
+        elif is_a(part, "NeighborsBase"):
             _rebuild_search_tree(part)
+        else:
+            check_arrays(part)
     for part in boosted:  # asks models inside, which are sound by now
         _check_width_of_start(part)
 
@@ -55,7 +56,7 @@ def _parts(root: Any) -> Iterator[Any]:
         if id(part) in seen or isinstance(part, str | bytes | int | float | type | None):
             continue
         seen.add(id(part))
-        if _is(part, "Tree", "TreePredictor", "BinaryTree", "KDTree64", "BallTree64", "DistanceMetric64"):
+        if is_a(part, "Tree", "TreePredictor", "BinaryTree", "KDTree64", "BallTree64", "DistanceMetric64"):
             raise UnsoundError(f"a `{type(part).__name__}` lies where scikit-learn puts none")
         yield part
         waiting.extend(_held(part))
@@ -81,11 +82,6 @@ def _held(part: Any) -> list[Any]:
 _PLACES = {"BaseDecisionTree": "tree_", "BaseHistGradientBoosting": "_predictors", "NeighborsBase": "_tree"}
 
 
-def _is(part: Any, *names: str) -> bool:
-    """Whether an object is of one of these classes of scikit-learn, which some versions keep private."""
-    return any(base.__name__ in names and base.__module__.startswith("sklearn.") for base in type(part).__mro__)
-
-
 def _check_no_method_is_hidden(part: Any) -> None:
     """An attribute from a file must not stand before a method, such as the one that checks the width of the inputs."""
     for name in getattr(part, "__dict__", {}):
@@ -99,14 +95,14 @@ def _check_tree(holder: Any) -> None:
     if "tree_" not in own:  # not fitted
         return
     tree = own["tree_"]
-    if not _is(tree, "Tree"):
+    if not is_a(tree, "Tree"):
         raise UnsoundError(f"the tree of a `{type(holder).__name__}` is a `{type(tree).__name__}`")
     # Before these agree not even the arrays may be looked at: they are views of as many nodes as the file claims.
     if not 0 < tree.node_count == tree.capacity:
         raise UnsoundError(f"a tree claims {tree.node_count} nodes and has {tree.capacity}")
     if tree.n_outputs < 1 or tree.max_n_classes < 1 or len(tree.value) != tree.node_count:
         raise UnsoundError("a tree has no values")
-    if _count(own, "n_features_in_") != tree.n_features:
+    if counted(own, "n_features_in_") != tree.n_features:
         raise UnsoundError(f"a tree of {tree.n_features} columns is held by a model of {own.get('n_features_in_')}")
     inner = tree.children_left != -1
     if (tree.children_right[~inner] != -1).any():
@@ -134,16 +130,16 @@ def _check_stages(model: Any) -> None:
     stages = own["estimators_"]
     if not isinstance(stages, np.ndarray) or stages.ndim != 2 or not stages.size:
         raise UnsoundError(f"the stages of a `{type(model).__name__}` are no table of trees")
-    columns = _count(own, "n_features_in_")
+    columns = counted(own, "n_features_in_")
     for stage in stages.ravel().tolist():
-        if not _is(stage, "BaseDecisionTree") or "tree_" not in vars(stage):
+        if not is_a(stage, "BaseDecisionTree") or "tree_" not in vars(stage):
             raise UnsoundError(f"a stage of a `{type(model).__name__}` is a `{type(stage).__name__}`")
         _check_tree(stage)
         tree = stage.tree_
         if tree.n_features != columns or (tree.n_outputs, tree.max_n_classes) != (1, 1):
             raise UnsoundError(f"a stage of a `{type(model).__name__}` has other columns or values than the model")
     start = own.get("init_")
-    if not (start == "zero" if isinstance(start, str) else _is(start, "DummyClassifier", "DummyRegressor")):
+    if not (start == "zero" if isinstance(start, str) else is_a(start, "DummyClassifier", "DummyRegressor")):
         raise UnsoundError(
             f"a `{type(model).__name__}` starts from a `{type(start).__name__}`, which is not known here"
         )
@@ -155,7 +151,7 @@ def _check_width_of_start(model: Any) -> None:
     if "estimators_" not in own:
         return
     try:
-        width = model._raw_predict_init(np.zeros((1, _count(own, "n_features_in_")), dtype=np.float32)).shape[1]
+        width = model._raw_predict_init(np.zeros((1, counted(own, "n_features_in_")), dtype=np.float32)).shape[1]
     except (ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
         raise UnsoundError(f"a `{type(model).__name__}` has no start values: {error}") from error
     if width != own["estimators_"].shape[1]:
@@ -168,7 +164,7 @@ def _check_histogram_trees(model: Any) -> None:
     own = vars(model)
     if "_predictors" not in own:
         return
-    columns = _count(own, "n_features_in_")
+    columns = counted(own, "n_features_in_")
     if own.get("_in_fit"):
         raise UnsoundError(f"a `{type(model).__name__}` claims to be in training")
     if own.get("_preprocessor") is not None:
@@ -186,7 +182,7 @@ def _check_histogram_trees(model: Any) -> None:
 def _check_histogram_tree(tree: Any, categorical: NDArray[np.bool_]) -> None:
     from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 
-    if not _is(tree, "TreePredictor"):
+    if not is_a(tree, "TreePredictor"):
         raise UnsoundError(f"a tree of histogram boosting is a `{type(tree).__name__}`")
     _check_no_method_is_hidden(tree)
     nodes, left_sets = vars(tree).get("nodes"), vars(tree).get("raw_left_cat_bitsets")
@@ -208,12 +204,12 @@ def _check_preprocessor(first: Any, columns: int) -> None:
     steps = getattr(first, "transformers_", None)
     # Of a dataframe the columns are picked by these indices, of an array by those beside the step.
     by_name = getattr(first, "_transformer_to_input_indices", None)
-    if not (_is(first, "ColumnTransformer") and isinstance(steps, list) and isinstance(by_name, dict)):
+    if not (is_a(first, "ColumnTransformer") and isinstance(steps, list) and isinstance(by_name, dict)):
         raise UnsoundError("histogram boosting prepares its columns in an unknown way")
     widths = np.zeros(2, dtype=np.int64)
     for name, step, places in (step for step in steps if step[1] != "drop"):
         cast = isinstance(func := getattr(step, "func", None), functools.partial) and func.func is check_array
-        if not (_is(step, "OrdinalEncoder") or (_is(step, "FunctionTransformer") and cast)):
+        if not (is_a(step, "OrdinalEncoder") or (is_a(step, "FunctionTransformer") and cast)):
             raise UnsoundError("histogram boosting prepares its columns in an unknown way")
         widths += _picked(places, columns), _picked(by_name.get(name), columns)
     if (widths != columns).any():
@@ -236,7 +232,7 @@ def _rebuild_search_tree(model: Any) -> None:
         return
     if not isinstance(own.get("effective_metric_"), str):
         raise UnsoundError(f"a `{type(model).__name__}` has a distance of an unknown kind")
-    if isinstance(rows, np.ndarray) and (rows.ndim != 2 or rows.shape[1] != _count(own, "n_features_in_")):
+    if isinstance(rows, np.ndarray) and (rows.ndim != 2 or rows.shape[1] != counted(own, "n_features_in_")):
         raise UnsoundError(f"a `{type(model).__name__}` has training rows of another width than its inputs")
     _check_neighbour_labels(model, rows)
     if own.get("_tree") is None:
@@ -264,10 +260,3 @@ def _check_neighbour_labels(model: Any, rows: Any) -> None:
         raise UnsoundError(f"the labels of a `{type(model).__name__}` are no codes, one for each training row")
     if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < len(classes):
         raise UnsoundError(f"a label of a `{type(model).__name__}` is none of its {len(classes)} classes")
-
-
-def _count(own: Mapping[str, Any], name: str) -> int:
-    value = own.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise UnsoundError(f"`{name}` is `{value}`, no number of columns")
-    return int(value)

@@ -12,7 +12,7 @@ from typing import Any
 
 from errata.core.errors import UsageError, nearest, require
 from errata.core.model import Model
-from errata.models import onnx, sklearn, torch
+from errata.models import huggingface, onnx, sklearn, torch
 from errata.models.function import from_function, from_predictor
 
 __all__ = ["connect", "load_object"]
@@ -21,23 +21,39 @@ PICKLES = (".pkl", ".pickle", ".joblib")
 TORCH_PICKLES = (".pt", ".pth", ".pt2", ".ckpt", ".bin")
 PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
-KINDS = "a `.onnx` or `.skops` file, MODULE:FACTORY@WEIGHTS.safetensors, or MODULE:OBJECT"
+ENDPOINTS = (".toml", ".json")
+KINDS = (
+    "a `.onnx` or `.skops` file, a Hugging Face folder, MODULE:FACTORY@WEIGHTS.safetensors, MODULE:OBJECT, or an "
+    "endpoint: http(s)://... or its settings in a `.toml` file"
+)
 
 
-def connect(target: Any, *, allow_pickle: bool = False, device: str | None = None) -> Model:
+def connect(
+    target: Any, *, allow_pickle: bool = False, device: str | None = None, max_calls: int | None = None
+) -> Model:
     """A model from what the user gave: a path, `module:object`, or an object in memory. Nothing is predicted yet.
 
-    `model.onnx`, `model.skops`; `nets:build@weights.safetensors`, where `build()` gives the empty module; `nets:object`
-    or `folder/nets.py:object`, where the object is a function, an estimator, a torch module or an ONNX model; pickles
-    and joblib files with `allow_pickle` only.
+    `model.onnx`, `model.skops`, a folder that `save_pretrained` of Hugging Face wrote;
+    `nets:build@weights.safetensors`, where `build()` gives the empty module; `nets:object` or `folder/nets.py:object`,
+    where the object is a function, an estimator, a torch module or an ONNX model; pickles and joblib files with
+    `allow_pickle` only; `http(s)://host/path`, or a `.toml` or `.json` file of an endpoint's settings.
+
+    max_calls  how many requests an endpoint may get in all
     Raises UsageError for what is none of these.
     """
+    found = _endpoint(target, max_calls)
+    if found is not None:
+        return found
+    if max_calls is not None:
+        raise UsageError(
+            "`--max-calls` limits the calls to an endpoint, and this model is none.", hint="leave --max-calls out."
+        )
+    if isinstance(target, str | Path) and huggingface.is_folder(Path(target)):
+        return huggingface.from_folder(Path(target), allow_pickle=allow_pickle, device=device)
     if isinstance(target, Path) or (isinstance(target, str) and _looks_like_file(target)):
         return _from_path(Path(target), allow_pickle=allow_pickle, device=device)
     if not isinstance(target, str):
         return _from_object(target, name=None, device=device)
-    if target.startswith(("http://", "https://")):
-        raise UsageError(f"`{target}` is an endpoint; they come with a later version.", hint=f"a model is {KINDS}.")
     code, _, weights = target.partition("@")
     if weights:
         path = Path(weights)
@@ -69,9 +85,25 @@ def load_object(spec: str) -> Any:
     return found
 
 
+def _endpoint(target: Any, max_calls: int | None) -> Model | None:
+    """The model at an endpoint, None where the target names none."""
+    if isinstance(target, str) and target.lower().startswith(("http://", "https://")):
+        from errata.models import http
+
+        return http.from_url(target, max_calls=max_calls)
+    if isinstance(target, str | Path) and Path(target).suffix.lower() in ENDPOINTS and Path(target).is_file():
+        from errata.models import http
+
+        return http.from_file(Path(target), max_calls=max_calls)
+    if isinstance(target, Model) and not isinstance(target, type) and hasattr(target, "limit"):
+        target.limit(max_calls)
+        return target
+    return None
+
+
 def _looks_like_file(target: str) -> bool:
     suffix = Path(target).suffix.lower()
-    known = (".onnx", ".skops", ".safetensors", *PICKLES, *TORCH_PICKLES)
+    known = (*ENDPOINTS, ".onnx", ".skops", ".safetensors", *PICKLES, *TORCH_PICKLES)
     return ":" not in target.replace(":\\", "") and (suffix in known or Path(target).is_file())
 
 

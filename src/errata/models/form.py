@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from errata.core.errors import CannotRunError, UsageError, nearest
 from errata.core.model import Inputs
 
-__all__ = ["AS_GIVEN", "Form", "columns_of", "forms_for", "is_frame", "matrix", "select"]
+__all__ = ["AS_GIVEN", "Form", "columns_of", "forms_for", "frame_of_texts", "is_frame", "is_texts", "matrix", "select"]
 
 Layout = Literal["as given", "flat", "flat channels first", "channels first", "channels last"]
 Library = Literal["", "pandas", "polars"]
@@ -98,6 +98,11 @@ def forms_for(inputs: Inputs, *, dims: Dims | None, dtype: str, network: bool) -
     """
     if is_frame(inputs):
         return [Form(library=library) for library in _libraries(inputs)]
+    if is_texts(inputs) and network:
+        raise UsageError(
+            "The inputs are texts, and this model takes numbers.",
+            hint="connect a Hugging Face folder, a pipeline with a vectoriser, or a function that prepares them.",
+        )
     if isinstance(inputs, list):  # images of mixed sizes
         if not network:
             return [AS_GIVEN]
@@ -128,11 +133,27 @@ def is_frame(inputs: Inputs) -> bool:
     return not isinstance(inputs, np.ndarray) and (hasattr(inputs, "columns") or hasattr(inputs, "column_names"))
 
 
+def is_texts(inputs: Inputs) -> bool:
+    """Whether a batch is a list of texts rather than of images."""
+    return isinstance(inputs, list) and all(isinstance(item, str) for item in inputs[:1])
+
+
 def columns_of(frame: Any) -> list[str]:
     """The names of the columns of a dataframe of any library."""
     import narwhals as nw
 
     return list(nw.from_native(frame, eager_only=True).columns)
+
+
+def frame_of_texts(texts: list[str], column: str) -> Any:
+    """Texts as the one column of a dataframe, pandas where it is installed, else polars, else Arrow."""
+    from importlib import import_module
+
+    if find_spec("pandas") is not None:
+        return import_module("pandas").DataFrame({column: texts})
+    if find_spec("polars") is not None:
+        return import_module("polars").DataFrame({column: texts})
+    return import_module("pyarrow").table({column: texts})
 
 
 def select(frame: Any, names: Sequence[str], *, who: str) -> Any:

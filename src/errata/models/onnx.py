@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.columns import Level
-from errata.core.errors import UsageError, require
+from errata.core.errors import ErrataError, UsageError, require
 from errata.core.model import Inputs, ModelSpec, Output, Task
 from errata.models import fingerprint
-from errata.models.form import AS_GIVEN, Form, columns_of, forms_for, is_frame, matrix, select
+from errata.models.form import AS_GIVEN, Form, columns_of, forms_for, is_frame, is_texts, matrix, select
+from errata.models.layers import pooled
+from errata.models.onnx_graph import Tap, last_layer, named_layer, opened, tapped
 from errata.models.reading import Answer, Reading, Settled, as_answer, plain, understand
 
-__all__ = ["OnnxModel", "from_file", "from_proto"]
+__all__ = ["OnnxModel", "OnnxNetwork", "from_file", "from_proto"]
 
 TYPES = {
     "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16", "tensor(uint8)": "uint8",
@@ -42,15 +44,50 @@ class Port:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Graph:
+    """The graph behind a session, read again when other sessions of it are asked for; each is made once.
+
+    source  the file, or the bytes of a graph that came from memory
+    """
+
+    source: Path | bytes
+    threads: int | None
+    sessions: dict[str, Any] = field(default_factory=dict)
+
+    def proto(self) -> Any:
+        """The graph, without the weights that lie in files beside it."""
+        import onnx
+
+        if isinstance(self.source, bytes):
+            return onnx.load_model_from_string(self.source)
+        return onnx.load(str(self.source), load_external_data=False)
+
+    def session(self, name: str, build: Callable[[Any], Any]) -> Any:
+        """A session of the graph that `build` makes of this one; raises UsageError when it cannot be run."""
+        if name not in self.sessions:
+            folder = None if isinstance(self.source, bytes) else self.source.resolve().parent
+            self.sessions[name] = _session(
+                build(self.proto()).SerializeToString(),
+                threads=self.threads,
+                subject="A part of the graph",
+                folder=folder,
+            )
+        return self.sessions[name]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class OnnxModel:
     """A graph with one input per example, or with one input per column of a table."""
 
     spec: ModelSpec
     session: Any
+    graph: Graph
     ports: tuple[Port, ...]
     named: tuple[Level, ...] = ()
     form: Form = AS_GIVEN
     reading: Reading | None = None
+    freed: bool = False
+    """Whether the graph states a size of the batch and runs without one here, with the same answers."""
 
     def predict(self, inputs: Inputs) -> Output:
         """The graph's output for a batch of inputs."""
@@ -60,18 +97,9 @@ class OnnxModel:
 
     def answer(self, inputs: Inputs) -> Answer:
         """What the graph gave, unread. A graph of a fixed batch size is run as often as needed."""
-        feeds, rows = self._feeds(inputs), len(inputs)
-        size = self.ports[0].batch
-        if size is None or size == rows:
-            return _answer(self._run(feeds), rows)
-        parts = []
-        for start in range(0, rows, size):
-            piece = {name: values[start : start + size] for name, values in feeds.items()}
-            held = len(next(iter(piece.values())))
-            # The last piece is filled up with copies of its last row, and the answers to those are dropped.
-            fill = {n: np.concatenate([v, np.repeat(v[-1:], size - held, axis=0)]) for n, v in piece.items()}
-            parts.append([_first(value, held, size) for value in self._run(fill)])
-        return _answer([_joined(column) for column in zip(*parts, strict=True)], rows)
+        rows = len(inputs)
+        outputs = self._run(self.session, self._feeds(inputs), rows)
+        return _answer(outputs, rows)
 
     def variants(self, inputs: Inputs) -> Sequence[OnnxModel]:
         """The same graph with its inputs in other forms, the most usual first."""
@@ -93,11 +121,36 @@ class OnnxModel:
         understood = understand(answer, named=self.named, levels=levels, task=task or self.spec.task)
         reading = understood.reading
         spec = replace(self.spec, task=understood.task, classes=reading.classes)
-        model = replace(self, spec=spec, reading=reading)
+        model = replace(self._unbound(inputs, answer), spec=spec, reading=reading)
         return Settled(model=model, output=reading.output(answer), caveats=understood.caveats)
 
-    def _run(self, feeds: dict[str, NDArray[Any]]) -> list[Any]:
-        return list(self.session.run(None, feeds))
+    def _unbound(self, inputs: Inputs, answer: Answer) -> OnnxModel:
+        """The same graph for batches of any size, where that gives the same answers; else this one."""
+        if self.ports[0].batch is None or len(inputs) < 2:
+            return self
+        refusals: tuple[type[Exception], ...] = (ErrataError, *_runtime_errors())
+        try:
+            session = self.graph.session("any batch", opened)
+            ports = tuple(replace(port, batch=None) for port in self.ports)
+            free = replace(self, session=session, ports=ports, freed=True)
+            again = free.answer(inputs)
+        except refusals:
+            return self
+        return free if _equal(answer, again) else self
+
+    def _run(self, session: Any, feeds: dict[str, NDArray[Any]], rows: int) -> list[Any]:
+        """What a session gives for these rows; one of a fixed batch size is run as often as needed."""
+        size = self.ports[0].batch
+        if size is None or size == rows:
+            return list(session.run(None, feeds))
+        parts = []
+        for start in range(0, rows, size):
+            piece = {name: values[start : start + size] for name, values in feeds.items()}
+            held = len(next(iter(piece.values())))
+            # The last piece is filled up with copies of its last row, and the answers to those are dropped.
+            fill = {n: np.concatenate([v, np.repeat(v[-1:], size - held, axis=0)]) for n, v in piece.items()}
+            parts.append([_first(value, held, size) for value in session.run(None, fill)])
+        return [_joined(column) for column in zip(*parts, strict=True)]
 
     def _feeds(self, inputs: Inputs) -> dict[str, NDArray[Any]]:
         if len(self.ports) == 1:
@@ -120,6 +173,8 @@ class OnnxModel:
         return {p.name: _as_type(columns[p.name], p.dtype).reshape(-1, *[1] * len(p.dims)) for p in self.ports}
 
     def _array(self, inputs: Inputs) -> NDArray[Any]:
+        if is_texts(inputs) and self.ports[0].dtype == "str":
+            return np.array(inputs, dtype=object).reshape(-1, *[1] * len(self.ports[0].dims))
         if not is_frame(inputs):
             return np.asarray(inputs)
         if self.ports[0].dtype == "str":
@@ -128,6 +183,25 @@ class OnnxModel:
             frame = nw.from_native(inputs, eager_only=True)
             return np.stack([np.asarray(frame.get_column(c).to_numpy()).astype(str) for c in columns_of(inputs)], 1)
         return matrix(inputs, who=f"`{self.spec.name}`")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OnnxNetwork(OnnxModel):
+    """A graph that ends in a linear layer, as those of networks do: it can also show what that layer reads."""
+
+    tap: Tap
+
+    def embed(self, inputs: Inputs, layer: str | None = None) -> NDArray[np.float32]:
+        """(b, d) what the last linear layer reads, or the value of that name in the graph; maps are averaged.
+
+        Raises UsageError for a name that the graph does not have.
+        """
+        tap = self.tap if layer is None else named_layer(self.graph.proto(), layer)
+        name = f"{tap.name}{', any batch' if self.freed else ''}"
+        session = self.graph.session(name, lambda proto: tapped(opened(proto) if self.freed else proto, tap))
+        values = np.asarray(self._run(session, self._feeds(inputs), len(inputs))[0])
+        features = tap.features if tap.features is not None else -1 if values.ndim < 4 else 1
+        return pooled(values, len(inputs), features=features)
 
 
 def from_file(path: Path, *, name: str | None = None, threads: int | None = None) -> OnnxModel:
@@ -144,7 +218,8 @@ def from_file(path: Path, *, name: str | None = None, threads: int | None = None
     beside = _external_files(proto, path)
     marks = [fingerprint.of_file(file) for file in (path, *beside)]
     session = _session(str(path), threads=threads, subject=f"`{path}`")
-    return _model(session, proto, name=name or path.stem, mark="-".join(mark[:32] for mark in marks))
+    graph = Graph(source=path, threads=threads)
+    return _model(session, graph, proto, name=name or path.stem, mark="-".join(mark[:32] for mark in marks))
 
 
 def from_proto(proto: Any, *, name: str | None = None, threads: int | None = None) -> OnnxModel:
@@ -153,22 +228,30 @@ def from_proto(proto: Any, *, name: str | None = None, threads: int | None = Non
 
     content = proto.SerializeToString()
     session = _session(content, threads=threads, subject="The ONNX model")
-    return _model(session, proto, name=name or proto.graph.name or "onnx", mark=hashlib.sha256(content).hexdigest())
+    graph = Graph(source=content, threads=threads)
+    return _model(
+        session, graph, proto, name=name or proto.graph.name or "onnx", mark=hashlib.sha256(content).hexdigest()
+    )
 
 
-def _model(session: Any, proto: Any, *, name: str, mark: str) -> OnnxModel:
+def _model(session: Any, graph: Graph, proto: Any, *, name: str, mark: str) -> OnnxModel:
     ports = tuple(_port(entry) for entry in session.get_inputs())
-    spec = ModelSpec(name=name, kind="onnx", fingerprint=mark)
     named = _class_names(proto)
-    return OnnxModel(spec=replace(spec, classes=named), session=session, ports=ports, named=named)
+    spec = ModelSpec(name=name, kind="onnx", fingerprint=mark, classes=named)
+    tap = last_layer(proto)
+    if tap is None:
+        return OnnxModel(spec=spec, session=session, graph=graph, ports=ports, named=named)
+    return OnnxNetwork(spec=spec, session=session, graph=graph, ports=ports, named=named, tap=tap)
 
 
-def _session(source: str | bytes, *, threads: int | None, subject: str) -> Any:
+def _session(source: str | bytes, *, threads: int | None, subject: str, folder: Path | None = None) -> Any:
     runtime = require("onnxruntime", feature=subject, extra="onnx")
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    if folder is not None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     available = runtime.get_available_providers()
     providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in available]
     try:
@@ -222,6 +305,21 @@ def _answer(outputs: Sequence[Any], rows: int) -> Answer:
     read = as_answer(numbers, rows)
     plainly = labels if labels is None or labels.dtype != object else np.array([plain(v) for v in labels.tolist()])
     return Answer(numbers=read.numbers, labels=plainly, named=named)
+
+
+def _equal(one: Answer, other: Answer) -> bool:
+    """Whether two answers are the same up to what the size of a batch changes in float32."""
+    if (one.numbers is None) != (other.numbers is None) or (one.labels is None) != (other.labels is None):
+        return False
+    if one.labels is not None and one.labels.tolist() != (
+        other.labels if other.labels is None else other.labels.tolist()
+    ):
+        return False
+    if one.numbers is None or other.numbers is None:
+        return True
+    return one.numbers.shape == other.numbers.shape and bool(
+        np.allclose(one.numbers, other.numbers, rtol=1e-3, atol=1e-4, equal_nan=True)
+    )
 
 
 def _first(value: Any, held: int, size: int) -> Any:

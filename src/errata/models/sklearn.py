@@ -15,7 +15,7 @@ from errata.core.columns import Level
 from errata.core.errors import CannotRunError, UsageError, require
 from errata.core.model import Inputs, ModelSpec, Output, Task
 from errata.models import fingerprint
-from errata.models.form import AS_GIVEN, Form, columns_of, forms_for, is_frame, matrix, select
+from errata.models.form import AS_GIVEN, Form, columns_of, forms_for, frame_of_texts, is_frame, is_texts, matrix, select
 from errata.models.function import FunctionModel, from_predictor
 from errata.models.reading import Answer, Reading, Settled, as_answer, plain, understand
 from errata.models.skops import load_skops
@@ -68,7 +68,7 @@ class SklearnModel:
 
     def variants(self, inputs: Inputs) -> Sequence[SklearnModel]:
         """The same estimator with its inputs in other forms, the most usual first."""
-        if is_frame(inputs):
+        if is_frame(inputs) or is_texts(inputs):
             return [replace(self, form=form) for form in forms_for(inputs, dims=None, dtype="", network=False)]
         width = getattr(self.estimator, "n_features_in_", None)
         flat = np.asarray(inputs).ndim > 2
@@ -115,8 +115,13 @@ class SklearnModel:
         return answer
 
     def _prepared(self, inputs: Inputs) -> Any:
-        """The inputs as the estimator takes them: its own columns in its own order, or a matrix."""
+        """The inputs as the estimator takes them: its own columns in its own order, a matrix, or a list of texts."""
         who = f"`{self.spec.name}`"
+        if is_texts(inputs):
+            column = _text_column(self.estimator)
+            if column is None:
+                return inputs
+            inputs = frame_of_texts(inputs, column)
         if not is_frame(inputs):
             array = self.form.apply(np.asarray(inputs)) if self.form != AS_GIVEN else np.asarray(inputs)
             return array.reshape(len(array), -1) if array.ndim > 2 else array
@@ -162,6 +167,15 @@ class SklearnPipeline(SklearnModel):
         values = np.asarray(seen).reshape(len(inputs), -1)[:, :MOST_SHOWN]
         names = _names_out(first, np.asarray(seen).shape[1])
         return {name: values[:, place] for place, name in enumerate(names[: values.shape[1]])}
+
+
+def _text_column(estimator: Any) -> str | None:
+    """The one column of a dataframe in which an estimator wants its texts; None where it takes them as a list."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None and hasattr(estimator, "steps"):
+        chosen = [places for _, _, places in getattr(estimator.steps[0][1], "transformers", ())]
+        names = list(dict.fromkeys(place for place in chosen if isinstance(place, str)))
+    return str(names[0]) if names is not None and len(names) == 1 else None
 
 
 def _is_arrow(frame: Any) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 from errata.core.columns import Level
 from errata.core.errors import UsageError, require
 from errata.core.model import Inputs, ModelSpec, Output, Task
-from errata.models.form import AS_GIVEN, Form, forms_for, is_frame, matrix
+from errata.models.form import AS_GIVEN, Form, forms_for, is_frame, is_texts, matrix
+from errata.models.hooks import evaluating, given_by, read_by_last
 from errata.models.reading import Answer, Reading, Settled, as_answer, understand
 
 __all__ = ["TorchModel", "from_module", "from_safetensors", "is_module"]
@@ -45,13 +45,29 @@ class TorchModel:
         """What the module returned, unread."""
         import torch
 
-        rows = len(inputs)
+        with evaluating(self.module), torch.inference_mode():
+            raw = self.module(self._batch(inputs))
+        return as_answer(_tensor_of(raw), len(inputs))
+
+    def embed(self, inputs: Inputs, layer: str | None = None) -> NDArray[np.float32]:
+        """(b, d) what the linear layer that gives the scores reads, or what the module of that name gives.
+
+        Maps are averaged over their places, sequences over their steps. Raises UsageError for a name that the module
+        does not have, CannotRunError where no linear layer is found or the layer's first axis is not the inputs.
+        """
+        import torch
+
+        batch, rows = self._batch(inputs), len(inputs)
+        with evaluating(self.module), torch.inference_mode():
+            if layer is not None:
+                return given_by(self.module, layer, lambda: self.module(batch), rows=rows)
+            return read_by_last(self.module, lambda: _tensor_of(self.module(batch)), rows=rows, name=self.spec.name)
+
+    def _batch(self, inputs: Inputs) -> Any:
+        import torch
+
         batch = torch.from_numpy(self.form.apply(self._array(inputs))).to(self.device)
-        if batch.is_floating_point():
-            batch = batch.to(_dtype(self.module))
-        with _evaluating(self.module), torch.inference_mode():
-            raw = self.module(batch)
-        return as_answer(_tensor_of(raw), rows)
+        return batch.to(_dtype(self.module)) if batch.is_floating_point() else batch
 
     def variants(self, inputs: Inputs) -> Sequence[TorchModel]:
         """The same module with its inputs in other forms, the most usual first."""
@@ -73,7 +89,8 @@ class TorchModel:
     def _array(self, inputs: Inputs) -> NDArray[Any]:
         if is_frame(inputs):
             return matrix(inputs, who=f"`{self.spec.name}`").astype(np.float32)
-        return np.asarray(inputs)
+        # Texts are left as they are: what is no array is refused where its form is looked for.
+        return inputs if is_texts(inputs) else np.asarray(inputs)
 
 
 def is_module(value: Any) -> bool:
@@ -140,18 +157,6 @@ def _fill(module: Any, weights: dict[str, Any], path: Path) -> None:
                 hint="is this the factory that the weights were trained with?",
             )
     module.load_state_dict(weights, strict=False)
-
-
-@contextmanager
-def _evaluating(module: Any) -> Iterator[None]:
-    """The module in evaluation mode; every part goes back to the mode that it had."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
 
 
 def _dtype(module: Any) -> Any:
