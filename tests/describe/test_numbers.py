@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errata.core.finding import Effect
-from errata.describe.numbers import counted, listed, number, percent, percents, points, roundest, shown
+from errata.describe.numbers import counted, listed, number, of_unit, percent, percents, points, roundest, shown
 
 
 @pytest.mark.parametrize(
@@ -126,3 +126,9 @@ def test_counts_and_lists():
     assert listed(list("abcdefgh"), most=4) == "a, b, c and 5 more"
     assert re.fullmatch(r"", listed([]))
     assert not math.isnan(float(roundest(1.0, 1.0, 1.0)))
+
+
+def test_words_about_rows_are_said_of_what_a_row_is():
+    words = "1 row of `rows` is left out; 3 rows throw no arrows"
+    assert of_unit(words, "rows") == words
+    assert of_unit(words, "images") == "1 image of `rows` is left out; 3 images throw no arrows"

@@ -23,12 +23,14 @@ class Copies:
     counted  (N,) bool: false for every copy but the first
     first    (N,) int64: the row of the first copy, the row itself where it has none
     number   how many rows are not counted
+    near     how many of those are near-duplicates, whose bytes differ from those of the first
     note     what a reader should know, None when no two rows are equal
     """
 
     counted: Bool
     first: NDArray[np.int64]
     number: int
+    near: int = 0
     note: str | None = None
 
 
@@ -39,13 +41,18 @@ def identity_columns(dataset: Dataset, *, outputs: tuple[str, ...] = ()) -> dict
     return {name: dataset.table.column(name) for name in dataset.table if name not in away}
 
 
-def copies(dataset: Dataset, *, outputs: tuple[str, ...] = (), eligible: Bool | None = None) -> Copies:
+def copies(
+    dataset: Dataset, *, outputs: tuple[str, ...] = (), eligible: Bool | None = None, near: Hashes | None = None
+) -> Copies:
     """Rows with equal inputs and label, where some column is fine enough to tell observations apart.
 
     Fine enough: more values than half the number of distinct rows. Images and arrays are copies when their bytes are
     equal. `outputs` are columns with the model's output, which do not make rows differ; rows that are not eligible are
-    neither copies nor have any.
+    neither copies nor have any. `near` are keys that near-duplicates share: with them, rows of equal key and label are
+    copies too, and the one of the lowest content hash is the first, whatever the order of rows.
     """
+    if near is not None and dataset.content_hash is not None:
+        return _near_copies(dataset, dataset.content_hash, near, eligible)
     n = len(dataset)
     rows = np.arange(n) if eligible is None else np.flatnonzero(eligible)
     alike = _candidates(dataset, outputs, rows)
@@ -73,6 +80,35 @@ def copies(dataset: Dataset, *, outputs: tuple[str, ...] = (), eligible: Bool | 
     if number == 1:
         note = f"1 row is a copy of another ({what}): it shares its fold and is not counted."
     return Copies(counted=counted, first=first, number=number, note=note)
+
+
+def _near_copies(dataset: Dataset, content: Hashes, near: Hashes, eligible: Bool | None) -> Copies:
+    n = len(dataset)
+    rows = np.arange(n) if eligible is None else np.flatnonzero(eligible)
+    alike = rows[repeats(near[rows])]
+    key = near[alike]
+    if dataset.label is not None:
+        key = keyed(key ^ column_hash(dataset.table.column(dataset.label).take(alike)), seed="label")
+    order = np.lexsort((alike, content[alike], key))
+    alike, key = alike[order], key[order]
+    _, index, inverse = np.unique(key, return_index=True, return_inverse=True)
+    first = np.arange(n, dtype=np.int64)
+    first[alike] = alike[index[inverse]]
+    counted = first == np.arange(n)
+    number = int(n - counted.sum())
+    other = int((content != content[first]).sum())
+    return Copies(counted=counted, first=first, number=number, near=other, note=_near_note(dataset, number, other))
+
+
+def _near_note(dataset: Dataset, number: int, near: int) -> str | None:
+    if number == 0:
+        return None
+    how = "their pictures agree" if dataset.image is not None else "they differ in case, spaces or punctuation alone"
+    also = f", {near:,} of them near-duplicates ({how})" if near else ""
+    if number == 1:
+        kind = "a near-duplicate" if near else "a copy"
+        return f"1 row is {kind} of another with the same label: it shares its fold and is not counted."
+    return f"{number:,} rows are copies of another with the same label{also}: they share its fold and are not counted."
 
 
 def _candidates(dataset: Dataset, outputs: tuple[str, ...], rows: NDArray[np.int64]) -> NDArray[np.int64]:

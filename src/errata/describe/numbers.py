@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from errata.core.finding import Effect
 
-__all__ = ["MINUS", "Shown", "count", "counted", "listed", "number", "percent", "points", "roundest", "shown"]
+__all__ = [
+    "MINUS", "Shown", "count", "counted", "listed", "number", "of_unit", "percent", "points", "roundest", "shown",
+    "unit_noun",
+]  # fmt: skip
 
 MINUS = "−"
 UNKNOWN = "not known"
@@ -32,6 +36,20 @@ class Shown:
     difference: str
     interval: str | None
     level: str | None
+
+
+def unit_noun(modality: object) -> str:
+    """What one row of the data is, in the plural."""
+    return {"image": "images", "text": "texts"}.get(str(modality), "rows")
+
+
+def of_unit(words: str, noun: str) -> str:
+    """Words about rows, said of images or texts; what stands in backticks is somebody's name and stays."""
+    if noun == "rows":
+        return words
+    pieces = re.split(r"(`[^`]*`)", words)
+    pieces[::2] = [re.sub(r"\brow(s?)\b", rf"{noun.removesuffix('s')}\1", piece) for piece in pieces[::2]]
+    return "".join(pieces)
 
 
 def is_rate(metric: str) -> bool:

@@ -11,9 +11,11 @@ import numpy as np
 from errata.core.columns import Bool
 from errata.core.diagnosis import Detectable, Diagnosis
 from errata.core.evaluation import Evaluation
-from errata.core.evidence import Comparison
+from errata.core.evidence import Comparison, Predicate
 from errata.core.finding import Finding
-from errata.describe.numbers import Shown, counted, is_rate, listed, number, percent, points, shown
+from errata.core.rules import Where
+from errata.describe.labels import label_outcome
+from errata.describe.numbers import Shown, counted, is_rate, listed, number, percent, points, shown, unit_noun
 from errata.describe.wording import Subject, Wording, capitalised, level_text, memory
 
 __all__ = ["Numbers", "Style", "barely", "describe", "detectable_near", "numbers", "sentence", "title", "verdict"]
@@ -57,8 +59,12 @@ def describe(finding: Finding, evaluation: Evaluation | None) -> str:
 
 
 def title(finding: Finding, evaluation: Evaluation | None) -> str:
-    """The rule of a finding alone, in words."""
-    return Wording(evaluation).title(finding.rule)
+    """The rule of a finding alone, in words, and roughly as a predicate where its own rule is none."""
+    wording = Wording(evaluation)
+    found = next((item.where for item in finding.evidence if isinstance(item, Predicate)), None)
+    if found is None:
+        return wording.title(finding.rule)
+    return f"{wording.title(finding.rule)}, roughly “{wording.title(Where.parse(found))}”"
 
 
 def sentence(finding: Finding, evaluation: Evaluation | None, *, style: Style = "full") -> str:
@@ -94,6 +100,8 @@ def numbers(finding: Finding, evaluation: Evaluation | None) -> Numbers:
 def _outcome(finding: Finding, told: Numbers) -> str:
     """The part of the sentence after the rule, by how the proposal ended."""
     tail = f", {told.tail}" if told.tail else ""
+    if finding.family == "labels":
+        return label_outcome(finding)
     if finding.status == "untestable":
         return "cannot be tested, there are too few rows or errors to tell"
     if finding.status == "circular":
@@ -312,7 +320,7 @@ def _size(finding: Finding, rows: Mapping[str, int]) -> float | None:
 
 
 def _noun(diagnosis: Diagnosis) -> str:
-    return "images" if diagnosis.run.data.get("modality") == "image" else "rows"
+    return unit_noun(diagnosis.run.data.get("modality"))
 
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")

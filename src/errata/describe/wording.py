@@ -13,9 +13,12 @@ import numpy as np
 
 from errata.core.atoms import And, Atom, Compare, Missing, Not, OneOf, Or, Present, Test, Value
 from errata.core.columns import Bool, Column, Level
+from errata.core.embedded import Embedded
 from errata.core.evaluation import CONFIRM, EXPLORE, Evaluation, View
+from errata.core.ids import Ids
 from errata.core.rules import Where
 from errata.core.slices import Rule
+from errata.describe.alike import alike
 from errata.describe.cuts import (
     Gap,
     bound,
@@ -28,7 +31,9 @@ from errata.describe.cuts import (
     span,
 )
 from errata.describe.directions import directed, directed_span
-from errata.describe.numbers import listed
+from errata.describe.labels import label_title
+from errata.describe.numbers import listed, unit_noun
+from errata.ops.measure.grams import gram_of
 
 if TYPE_CHECKING:
     from errata.ops.measure.attribute import Attribute
@@ -127,13 +132,14 @@ class Wording:
     @property
     def unit_noun(self) -> str:
         """What one row is, in the plural."""
-        image = self._evaluation is not None and self._evaluation.dataset.modality == "image"
-        return "images" if image else "rows"
+        return "rows" if self._evaluation is None else unit_noun(self._evaluation.dataset.modality)
 
     def title(self, rule: Rule) -> str:
         """The rule alone: "city is cairo and age over 60", "8s with strokes thicker than 2.1 pixels"."""
+        if isinstance(rule, Ids):
+            return label_title(rule)
         if not isinstance(rule, Where):
-            return rule.text
+            return capitalised(alike(rule, self.subject(rule).noun)) if isinstance(rule, Embedded) else rule.text
         terms = rule.test.terms if isinstance(rule.test, And) else (rule.test,)
         subject = self.subject(rule)
         noun = subject.noun
@@ -141,7 +147,8 @@ class Wording:
         pictured = [term for term in rest if self._pictures(term)]
         plain = self._conjunction([term for term in rest if not self._pictures(term)])
         if pictured:
-            noun = "images" if noun == "rows" else noun
+            measured = "texts" if all(_of_texts(term) for term in pictured) else "images"
+            noun = measured if noun == "rows" else noun
             words = f"{noun} {self._conjunction(pictured)}"
             return capitalised(f"{words}, where {plain}" if plain else words)
         if not plain:
@@ -150,6 +157,8 @@ class Wording:
 
     def subject(self, rule: Rule) -> Subject:
         """Whom the rule speaks of: what it asks of the label."""
+        if isinstance(rule, Embedded) and rule.given is not None:
+            return self.subject(rule.given)
         terms = () if not isinstance(rule, Where) else rule.test.terms if isinstance(rule.test, And) else (rule.test,)
         named = [term for term in terms if self._names_class(term)]
         if not named:
@@ -194,7 +203,9 @@ class Wording:
         return isinstance(inner, Compare | OneOf) and inner.column == evaluation.dataset.label
 
     def _pictures(self, term: Test) -> bool:
-        return isinstance(term, Compare | OneOf | Missing | Present) and _attribute(term.column) is not None
+        if not isinstance(term, Compare | OneOf | Missing | Present):
+            return False
+        return _attribute(term.column) is not None or _holds_gram(term) is not None
 
     def explanations(self, rule: Rule) -> tuple[str, ...]:
         """What the measured attributes that a rule reads mean, one sentence each."""
@@ -292,7 +303,9 @@ class Wording:
         return ", or missing" if found is None or bool(found.missing().any()) else ""
 
     def _atom(self, term: Atom) -> str:
-        name, attribute = self.name(term.column), _attribute(term.column)
+        name, attribute, held = self.name(term.column), _attribute(term.column), _holds_gram(term)
+        if held is not None:
+            return f"that {'contain' if held else 'do not contain'} “{gram_of(term.column)}”"
         if isinstance(term, Missing):
             return f"whose {name} cannot be measured" if attribute else f"{name} is missing"
         if isinstance(term, Present):
@@ -441,11 +454,28 @@ def _excluded(term: Test) -> tuple[Value, ...] | None:
 
 def _attribute(name: str) -> Attribute | None:
     """The measured attribute of that name, None for any other column."""
-    if not name.startswith("image."):
-        return None
-    from errata.ops.measure.image import ATTRIBUTES
+    if name.startswith("image."):
+        from errata.ops.measure.image import ATTRIBUTES
 
-    return ATTRIBUTES.get(name)
+        return ATTRIBUTES.get(name)
+    if name.startswith("text."):
+        from errata.ops.measure import text
+
+        return text.ATTRIBUTES.get(name)
+    return None
+
+
+def _holds_gram(term: Atom) -> bool | None:
+    """Whether a test asks for texts with an n-gram, or without; None where it asks something else."""
+    if gram_of(term.column) is None or not isinstance(term, Compare) or not isinstance(term.value, bool):
+        return None
+    return term.value if term.op == "=" else not term.value if term.op == "!=" else None
+
+
+def _of_texts(term: Test) -> bool:
+    return isinstance(term, Compare | OneOf | Missing | Present) and (
+        term.column.startswith("text.") or gram_of(term.column) is not None
+    )
 
 
 def _names_colour(attribute: Attribute | None) -> TypeGuard[Attribute]:

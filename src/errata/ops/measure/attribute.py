@@ -1,4 +1,4 @@
-"""One measured attribute of an image: its name, its words, and the function that measures it."""
+"""One measured attribute of an image or a text: its name, its words, and the function that measures it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from errata.ops.measure.pixels import Pixels
 
 Measured = NDArray[Any]
 
@@ -34,7 +32,7 @@ class Directions:
 
 @dataclass(frozen=True, kw_only=True)
 class Attribute:
-    """What can be measured on an image without a network, and how to say it.
+    """What can be measured on an image or a text without a network, and how to say it.
 
     `high` and `low` continue "images ..." and are followed by a value and the unit: "images brighter than 0.6",
     "images with strokes thinner than 1.4 pixels". `noun` stands where a range is given: "slant between 5 and 12°".
@@ -48,7 +46,7 @@ class Attribute:
     high: str
     low: str
     explanation: str
-    measured: Callable[[Pixels], Measured] = field(repr=False, compare=False)
+    measured: Callable[[Any], Measured] = field(repr=False, compare=False)
     unit: str = ""
     kind: Literal["number", "category"] = "number"
     levels: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,32 +12,55 @@ from numpy.typing import NDArray
 from errata.core.columns import Column
 from errata.core.dataset import Dataset
 from errata.core.source import Source
+from errata.ops.measure import text
+from errata.ops.measure.attribute import Attribute
 from errata.ops.measure.image import ATTRIBUTES, VERSION, measure
+from errata.ops.measure.texts import strings_of
 
 __all__ = ["measured"]
 
 KIND = "image attributes"
+TEXT_KIND = "text attributes"
 BLOCK_PIXELS = 8_000_000  # pictures held at once, so that a folder of photographs is never in memory as a whole
 
 
 def measured(dataset: Dataset, *, progress: Callable[[int, int], None] | None = None) -> Dataset:
-    """The same data with a column for every attribute that differs between its pictures; data without pictures as is.
+    """The same data with a column for every attribute that differs between its pictures, or its texts.
 
-    A column of the user's that has the name of an attribute stays. What is the same for all pictures (their width, the
-    saturation of grey ones) is left out.
+    Data with neither stay as they are, and so does a column of the user's that has the name of an attribute. What is
+    the same for all rows (the width of pictures of one size, web addresses where no text has one) is left out.
     """
-    if dataset.image is None or len(dataset) == 0:
+    if len(dataset) == 0:
         return dataset
+    return _texts_measured(_images_measured(dataset, progress), progress)
+
+
+def _images_measured(dataset: Dataset, progress: Callable[[int, int], None] | None) -> Dataset:
     names = [name for name in ATTRIBUTES if name not in dataset.table]
-    if not names:
+    if dataset.image is None or not names:
         return dataset
-    values = _values(dataset, names, progress)
-    columns = {name: _column(name, values[name]) for name in names if _differs(values[name])}
+    return _with_columns(dataset, ATTRIBUTES, _values(dataset, names, progress), kind=KIND, version=VERSION)
+
+
+def _texts_measured(dataset: Dataset, progress: Callable[[int, int], None] | None) -> Dataset:
+    names = [name for name in text.ATTRIBUTES if name not in dataset.table]
+    if dataset.text is None or dataset.text not in dataset.table or not names:
+        return dataset
+    texts = strings_of(dataset.table.column(dataset.text))
+    values = text.measure(texts, names=names, progress=progress)
+    return _with_columns(dataset, text.ATTRIBUTES, values, kind=TEXT_KIND, version=text.VERSION)
+
+
+def _with_columns(
+    dataset: Dataset, attributes: Mapping[str, Attribute], values: Mapping[str, NDArray[Any]], *, kind: str,
+    version: int,
+) -> Dataset:  # fmt: skip
+    columns = {name: _column(attributes[name], found) for name, found in values.items() if _differs(found)}
     source = Source(
-        kind=KIND,
+        kind=kind,
         columns=tuple(columns),
-        options={"version": VERSION},
-        fingerprint=hashlib.sha256(f"{KIND} {VERSION} {' '.join(columns)}".encode()).hexdigest()[:16],
+        options={"version": version},
+        fingerprint=hashlib.sha256(f"{kind} {version} {' '.join(columns)}".encode()).hexdigest()[:16],
     )
     return dataset.with_table(dataset.table.with_columns(columns), sources=(source,))
 
@@ -63,8 +86,7 @@ def _differs(values: NDArray[Any]) -> bool:
     return len(known) > 0 and bool((known != known[0]).any())
 
 
-def _column(name: str, values: NDArray[Any]) -> Column:
-    attribute = ATTRIBUTES[name]
+def _column(attribute: Attribute, values: NDArray[Any]) -> Column:
     if attribute.kind == "category":
         present = np.unique(values[values >= 0])
         places = np.full(len(attribute.levels) + 1, -1, dtype=np.int32)  # the last place is that of -1, missing
