@@ -19,12 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from peers import peer_python
 
 import errata
 from errata.core.columns import Column, Table
@@ -39,11 +39,6 @@ SIZES = ("10000x30", "100000x30", "1000000x30", "50000x200")
 RUNS = 5
 DEPTH, LEAF_ROWS = 4, 20
 CITIES = ("cairo", "delhi", "lima", "oslo", "paris", "tokyo")
-# Newer versions of each of these break the peer.
-PINS = (
-    "erroranalysis==0.5.5", "raiutils", "numpy<2", "pandas<2", "scikit-learn==1.5.2", "scipy<1.14", "shap<0.47",
-    "setuptools<81",
-)  # fmt: skip
 
 PEER = """
 import json, statistics, sys, time, warnings
@@ -110,7 +105,7 @@ class Measured:
 
 def main() -> None:
     sizes = sys.argv[1:] or SIZES
-    python = peer_python()
+    python = peer_python("erroranalysis")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
@@ -123,17 +118,6 @@ def main() -> None:
     if not sys.argv[1:]:
         TABLE.parent.mkdir(exist_ok=True)
         TABLE.write_text(page(rows))
-
-
-def peer_python() -> Path:
-    """The interpreter of the peer's environment, made once under the temporary folder."""
-    folder = Path(tempfile.gettempdir()) / "errata-peer-erroranalysis"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PINS], check=True)
-        (folder / "ready").touch()
-    return python
 
 
 def write(path: Path, n: int, d: int) -> None:

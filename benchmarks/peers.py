@@ -1,6 +1,6 @@
 """Peers that need libraries of their own: what is pinned, and one virtual environment for each, made once.
 
-    python benchmarks/peers.py            makes all of them, before the benchmarks ask for them
+python benchmarks/peers.py            makes all of them, before the benchmarks ask for them
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -37,6 +36,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from peers import PINS, peer_python
 
 import errata
 from errata.confirm import confirm
@@ -56,15 +56,6 @@ CURVE = ("literal", "range", "intersection", "set", "three-way")
 SIZES = (0.025, 0.05, 0.1)
 INSIDE = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.55)
 FOUND = 0.7
-PEERS = {
-    "sliceline": ("sliceline==0.3.0",),
-    # Newer versions of each of these break the peer.
-    "erroranalysis": (
-        "erroranalysis==0.5.5", "raiutils", "numpy<2", "pandas<2", "scikit-learn==1.5.2", "scipy<1.14", "shap<0.47",
-        "setuptools<81",
-    ),
-}  # fmt: skip
-
 Through = Literal["proposals", "diagnose"]
 
 SLICELINE = """
@@ -227,34 +218,63 @@ def confirmed(rule: Where, evaluation: Evaluation) -> bool:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sides:
-    """What one column can demand: `inside` (s, bins) bool of bins, `codes` (n,), `atoms` (s,) comparisons needed."""
+    """What one column can demand, as one choice after the other: intervals of a number, or sets of levels.
+
+    codes  (n,) bins of the rows, below `bins`
+    low    (s,) first bin of each interval, `high` (s,) its last one; empty for sets
+    sets   (s, bins) bool, the levels of each set; None for intervals
+    ends   (bins - 1,) upper ends of the bins, empty for sets
+    """
 
     name: str
-    inside: np.ndarray
     codes: np.ndarray
-    atoms: np.ndarray
+    bins: int
+    low: np.ndarray
+    high: np.ndarray
+    sets: np.ndarray | None
     ends: np.ndarray
+
+    @property
+    def atoms(self) -> np.ndarray:
+        """(s,) comparisons that each choice needs."""
+        if self.sets is not None:
+            return np.ones(len(self.sets), dtype=np.int64)
+        return (self.low > 0).astype(np.int64) + (self.high < self.bins - 1)
 
     def only(self, at: int) -> Sides:
         """The same column with one choice left."""
-        return replace(self, inside=self.inside[at : at + 1], atoms=self.atoms[at : at + 1])
+        one = slice(at, at + 1)
+        chosen = None if self.sets is None else self.sets[one]
+        return replace(self, low=self.low[one], high=self.high[one], sets=chosen)
+
+    def sums(self, cells: np.ndarray) -> np.ndarray:
+        """(..., s) sums over the last axis (..., bins), for each choice."""
+        if self.sets is not None:
+            return cells @ self.sets.T.astype(float)
+        below = np.concatenate([np.zeros((*cells.shape[:-1], 1)), np.cumsum(cells, axis=-1)], axis=-1)
+        return below[..., self.high + 1] - below[..., self.low]
+
+    def inside(self) -> np.ndarray:
+        """The bins of the first choice."""
+        if self.sets is not None:
+            return np.flatnonzero(self.sets[0])
+        return np.arange(self.low[0], self.high[0] + 1)
 
 
 def sides(evaluation: Evaluation, name: str, bins: int) -> Sides:
     """All intervals between quantiles of a number, or all sets of levels."""
     column = evaluation.column(name)
+    none = np.empty(0, dtype=np.int64)
     if column.kind in ("category", "boolean"):
         levels = len(column.levels) or 2
-        inside = np.array(list(product((False, True), repeat=levels)))[1:-1]
-        atoms = np.ones(len(inside), dtype=np.int64)
-        return Sides(name=name, inside=inside, codes=np.asarray(column.values), atoms=atoms, ends=np.empty(0))
+        sets = np.array(list(product((False, True), repeat=levels)))[1:-1]
+        codes = np.asarray(column.values)
+        return Sides(name=name, codes=codes, bins=levels, low=none, high=none, sets=sets, ends=np.empty(0))
     ends = np.unique(np.quantile(column.values, np.arange(1, bins) / bins))
     low, high = np.triu_indices(len(ends) + 1)
-    at = np.arange(len(ends) + 1)
-    inside = (at >= low[:, None]) & (at <= high[:, None])
-    atoms = (low > 0).astype(int) + (high < len(ends))
+    some = (low > 0) | (high < len(ends))
     codes = np.searchsorted(ends, column.values)
-    return Sides(name=name, inside=inside[atoms > 0], codes=codes, atoms=atoms[atoms > 0], ends=ends)
+    return Sides(name=name, codes=codes, bins=len(ends) + 1, low=low[some], high=high[some], sets=None, ends=ends)
 
 
 def scan(explore: Evaluation, columns: Sequence[str]) -> Where:
@@ -297,17 +317,17 @@ def _best(first: Sides, second: Sides | None, explore: Evaluation) -> _Pair:
 
 def _cells(first: Sides, second: Sides | None, stratum: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """(s1, s2, classes) sums of the weight inside each pair of sides."""
-    a, b = first.inside.shape[1], 1 if second is None else second.inside.shape[1]
+    a, b = first.bins, 1 if second is None else second.bins
     codes = first.codes.astype(np.int64) * b + (0 if second is None else second.codes)
     classes = int(stratum.max()) + 1
     sums = np.bincount(stratum * (a * b) + codes, weights=weight, minlength=classes * a * b).reshape(classes, a, b)
-    other = np.ones((1, 1)) if second is None else second.inside.astype(float)
-    return np.moveaxis(first.inside.astype(float) @ sums @ other.T, 0, -1)
+    both = sums if second is None else second.sums(sums)
+    return np.moveaxis(first.sums(np.moveaxis(both, 1, -1)), (0, 1, 2), (2, 1, 0))
 
 
 def _atoms(one: Sides, explore: Evaluation) -> list[Compare | OneOf]:
-    inside = np.flatnonzero(one.inside[0])
-    if not len(one.ends):
+    inside = one.inside()
+    if one.sets is not None:
         levels = explore.column(one.name).levels or (False, True)
         return [OneOf(one.name, tuple(levels[code] for code in inside))]
     atoms: list[Compare | OneOf] = []
@@ -316,17 +336,6 @@ def _atoms(one: Sides, explore: Evaluation) -> list[Compare | OneOf]:
     if inside[-1] < len(one.ends):
         atoms.append(Compare(one.name, "<=", float(one.ends[inside[-1]])))
     return atoms
-
-
-def peer_python(name: str) -> Path:
-    """The interpreter of a peer's environment, made once under the temporary folder."""
-    folder = Path(tempfile.gettempdir()) / f"errata-peer-{name}"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PEERS[name]], check=True)
-        (folder / "ready").touch()
-    return python
 
 
 def peer_recall(name: str, worlds: Iterable[World]) -> float:
@@ -377,7 +386,7 @@ def recall_table(asked: argparse.Namespace) -> list[dict[str, object]]:
         runs = many(kind, options, asked, known=False)
         row: dict[str, object] = {"kind": kind, "columns": columns, "share": share, **summary(runs)}
         few = range(min(asked.runs, asked.peer_runs))
-        for peer in PEERS if asked.peers else ():
+        for peer in PINS if asked.peers else ():
             row[peer] = peer_recall(peer, (draw(kind, seed, options) for seed in few))
         rows.append(row)
         print(row, flush=True)
@@ -422,10 +431,10 @@ def page(results: dict[str, dict[str, object]]) -> str:
 
 
 def _recall_lines(rows: list[dict[str, float]]) -> list[str]:
-    head = ("kind", "columns", "rows inside", "runs", "recall", "first", "most open per region", "tested", *PEERS)
+    head = ("kind", "columns", "rows inside", "runs", "recall", "first", "most open per region", "tested", *PINS)
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in rows:
-        peers = [f"{row[peer]:.2f}" if peer in row else "-" for peer in PEERS]
+        peers = [f"{row[peer]:.2f}" if peer in row else "-" for peer in PINS]
         cells = [
             row["kind"], row["columns"], f"{100 * row['share']:g} %", row["runs"], f"{row['recall']:.2f}",
             f"{row['first']:.2f}", row["open"], f"{row['tested']:.1f}", *peers,

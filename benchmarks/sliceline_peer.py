@@ -20,12 +20,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from peers import peer_python
 
 import errata
 from errata.ops.lattice import top_slices
@@ -37,7 +37,6 @@ PEER_BYTES = 10 << 30
 PEER_MOST = 100_000
 RANDOM = 60
 ALPHA, SLICES, LEVELS = 0.95, 10, 3
-PINS = ("sliceline==0.3.0",)
 
 PEER = """
 import json, resource, statistics, sys, time, warnings
@@ -84,17 +83,6 @@ class Answer:
     slices: Scores
     seconds: float
     versions: str
-
-
-def peer_python() -> Path:
-    """The interpreter of the peer's environment, made once under the temporary folder."""
-    folder = Path(tempfile.gettempdir()) / "errata-peer-sliceline"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PINS], check=True)
-        (folder / "ready").touch()
-    return python
 
 
 def census(rows: int, columns: int) -> Case:
@@ -188,7 +176,7 @@ def agree(case: Case, python: Path) -> bool:
 
 def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
-    python = peer_python()
+    python = peer_python("sliceline")
     asked = sys.argv[1:]
     lines, versions = [], ""
     cases = {size: census(*(int(word) for word in size.split("x"))) for size in asked or SIZES}

@@ -23,6 +23,13 @@ class Ended:
     caveats: str
 
 
+@pytest.fixture(autouse=True)
+def split_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of tests have few errors, and a cross-confirmation takes minutes: tests that want one say so."""
+    monkeypatch.setattr("errata.proof.settings.few_errors", lambda evaluation: False)
+    monkeypatch.setenv("ERRATA_PROOF", "split")
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder; nothing of the user's settings is seen."""

@@ -242,7 +242,7 @@ def test_a_different_word_in_every_row(command):
     assert "200,000 different values" in named.err
 
 
-NASTY = ['a"g\ne\'', "🙂 🏳️‍🌈", 'אבג <script>alert(1)</script> "', "errata:fold"]
+NASTY = ["a\"g\ne'", "🙂 🏳️‍🌈", 'אבג <script>alert(1)</script> "', "errata:fold"]
 
 
 def test_names_with_quotes_line_breaks_emoji_and_another_direction(command, folder):

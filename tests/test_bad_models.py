@@ -297,3 +297,36 @@ def test_a_full_disk_leaves_what_was_there(command, folder, predicted):
         assert "Hint: " in said
     assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
     assert not Path("findings.md").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits")
+def test_a_check_on_a_full_disk_changes_neither_findings_nor_report(command, folder, predicted):
+    predicted.to_csv("d.csv", index=False)
+    predicted.assign(income=predicted.income + 0.5).to_csv("fresh.csv", index=False)
+    assert command("diagnose", "d.csv", "--methods", "error_tree", "--out", "run").code == 0
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    limit = Path("run/report.html").stat().st_size // 2
+    assert Path("run/findings.json").stat().st_size < limit / 2
+    full = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
+    with spawned(folder, full, "check", "run", "fresh.csv") as process:
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 3, said
+    assert "Hint: " in said
+    assert "Traceback" not in said
+    assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
+    assert command("check", "run", "fresh.csv").code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits")
+@pytest.mark.parametrize("limit", [0, 9_000])
+def test_a_demo_on_a_full_disk_leaves_nothing_half_written(folder, limit):
+    full = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
+    with spawned(folder, full, "demo") as process:
+        out, said = process.communicate(timeout=120)
+    assert process.returncode == 3, said
+    assert "could not be written" in said
+    assert "Hint: " in said
+    assert "Traceback" not in said
+    assert out == ""
+    # Predictions that were whole stay, for a demo that goes on.
+    assert not [path for path in Path().rglob("*") if path.is_file() and ".partial" not in path.parts]

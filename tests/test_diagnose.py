@@ -124,9 +124,9 @@ def test_settings_reach_their_method() -> None:
         plan(["error_tree"], {"slice_lattice.slices": 2})
 
 
-def test_later_versions_options_are_refused() -> None:
+def test_unknown_proofs_and_accounts_are_refused() -> None:
     frame = tiny_table("plain").to_frame()
-    with pytest.raises(UsageError, match="split"):
-        errata.diagnose(frame, label="label", prediction="prediction", proof="cross")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="bh"):
-        errata.diagnose(frame, label="label", prediction="prediction", multiplicity="holm")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="cross"):
+        errata.diagnose(frame, label="label", prediction="prediction", proof="crossed")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="holm"):
+        errata.diagnose(frame, label="label", prediction="prediction", multiplicity="hom")  # type: ignore[arg-type]

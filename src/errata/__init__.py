@@ -31,10 +31,13 @@ _HOMES = {
     "diagnose": "errata.diagnose",
     "evaluate": "errata.evaluate",
     "find_methods": "errata.core.method",
+    "learning_to_split": "errata.learn",
     "load": "errata.store.directory",
     "method": "errata.core.method",
     "open_dataset": "errata.open",
     "open_model": "errata.open",
+    "review_labels": "errata.store.review",
+    "write_review": "errata.store.review",
 }
 
 __all__ = [
@@ -52,10 +55,13 @@ __all__ = [
     "diagnose",
     "evaluate",
     "find_methods",
+    "learning_to_split",
     "load",
     "method",
     "open_dataset",
     "open_model",
+    "review_labels",
+    "write_review",
 ]
 
 if TYPE_CHECKING:
@@ -71,8 +77,10 @@ if TYPE_CHECKING:
     from errata.core.slices import Slice
     from errata.diagnose import diagnose
     from errata.evaluate import evaluate
+    from errata.learn import learning_to_split
     from errata.open import open_dataset, open_model
     from errata.store.directory import load
+    from errata.store.review import review_labels, write_review
 
 
 class _Package(ModuleType):

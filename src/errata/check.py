@@ -23,6 +23,7 @@ from errata.core.rules import Where
 from errata.core.slices import Rule, Slice
 from errata.describe import describe
 from errata.describe.numbers import is_rate, points, shown
+from errata.engine.embed import recomputed
 from errata.proof.judged import Judged, finding_of, judge
 from errata.proof.sample import Ground, grounds
 from errata.proof.settle import LEAST_GROUPS, LEAST_ROWS, gather
@@ -168,11 +169,15 @@ def check(
     was = before.dataset
     fresh = fresh_rows(
         data, model=given, run=diagnosis, label=label or was.label, prediction=prediction or was.prediction,
-        scores=scores or was.scores or None, id=was.id, group=was.group, time=was.time, task=before.task,
+        scores=scores or was.scores or None, text=was.text, id=was.id, group=was.group, time=was.time, task=before.task,
         metric=before.metric, positive=before.positive, trained_on=origin_of_fresh_rows(diagnosis.run), device=device,
         allow_pickle=allow_pickle, progress=progress,
     )  # fmt: skip
-    chosen = [Asked.of(finding) for finding in diagnosis.findings if finding.status in ("confirmed", "seen")]
+    fresh = replace(fresh, evaluation=recomputed(fresh.evaluation, was.sources))
+    chosen = [
+        Asked.of(finding) for finding in diagnosis.findings
+        if finding.status in ("confirmed", "seen") and finding.family != "labels"
+    ]  # fmt: skip
     least = float(diagnosis.run.settings.get("min_difference") or 0.0)
     results = recheck(chosen, fresh.evaluation, alpha=level, min_difference=least)
     look = _look(results, fresh.evaluation, level, state)
@@ -192,6 +197,7 @@ def fresh_rows(
     label: str | None = None,
     prediction: str | None = None,
     scores: str | Sequence[str] | None = None,
+    text: str | None = None,
     id: str | None = None,
     group: str | None = None,
     time: str | None = None,
@@ -217,8 +223,8 @@ def fresh_rows(
         return _fresh(data, run)
     predicts = model is not None
     roles = Roles(
-        label=label, prediction=None if predicts else prediction, scores=None if predicts else scores, id=id,
-        group=group, time=time, task=task, prediction_needed=not predicts,
+        label=label, prediction=None if predicts else prediction, scores=None if predicts else scores, text=text,
+        id=id, group=group, time=time, task=task, prediction_needed=not predicts,
     )  # fmt: skip
     connected = None if model is None else open_model(model, allow_pickle=allow_pickle, device=device)
     dataset = open_dataset(data, roles=roles)

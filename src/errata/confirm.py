@@ -2,71 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from errata.core.diagnosis import Detectable, FamilyRecord
-from errata.core.errors import UsageError
+from errata.core.errors import UsageError, nearest
 from errata.core.evaluation import Evaluation
-from errata.core.finding import Family, Finding, Status
-from errata.core.slices import Slice
+from errata.core.finding import Finding, Status
+from errata.core.slices import MISLABELLED, Slice
+from errata.proof.confirmation import FEW_ERRORS, Confirmation, Progress, count_tested, detectable, families
+from errata.proof.joint import adjust
 from errata.proof.judged import Judged, finding_of, judge
+from errata.proof.labels import suspected
 from errata.proof.order import best_first, folded
 from errata.proof.sample import Ground, grounds
-from errata.proof.settle import LEAST_ROWS, Dropped, Settled, gather, settle
-from errata.stats.multiplicity import benjamini_hochberg
-from errata.stats.power import detectable_difference, detectable_loss, equivalent_rate
+from errata.proof.settle import Settled, gather, settle
+from errata.stats.multiplicity import MULTIPLICITIES, Multiplicity
 
 __all__ = ["Confirmation", "confirm"]
-
-Progress = Callable[[float, str], None]
-
-SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Slice sizes at which a run says how large a difference it would have seen."""
-
-FEW_ERRORS = 100
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Confirmation:
-    """What became of all proposals.
-
-    findings    every proposal that was judged, best first; their titles are still empty
-    members     {finding id: (N,) bool} over all rows of the evaluation
-    families    how many proposals each family tested
-    tested      how many were tested in all
-    detectable  the smallest difference that would have been seen, by share of rows
-    dropped     what was settled before testing, and why
-    caveats     what the whole run must say of its proof
-    """
-
-    findings: tuple[Finding, ...]
-    members: Mapping[str, NDArray[np.bool_]]
-    families: tuple[FamilyRecord, ...]
-    tested: int
-    detectable: tuple[Detectable, ...]
-    dropped: tuple[Dropped, ...] = ()
-    caveats: tuple[str, ...] = ()
-
-    @property
-    def tested_ids(self) -> tuple[str, ...]:
-        """Ids of the tested (rule, claim) pairs, sorted: what makes a look."""
-        return tuple(sorted(finding.id for finding in self.findings if finding.p_value is not None))
-
-    def as_seen(self) -> Confirmation:
-        """The same as a later look: what would be confirmed is `seen`, with its numbers, and needs fresh rows."""
-        findings = tuple(
-            replace(f, status="seen", caveats=(*f.caveats, SEEN)) if f.status == "confirmed" else f
-            for f in self.findings
-        )
-        return replace(self, findings=findings)
-
-
-SEEN = "an earlier look at these predictions tested other proposals; only fresh rows can confirm this one"
 
 
 def confirm(
@@ -77,20 +29,23 @@ def confirm(
     min_support: int | None = None,
     min_difference: float = 0.0,
     max_proposals: int = 100,
+    multiplicity: Multiplicity = "bh",
     looked_before: bool = False,
     progress: Progress | None = None,
 ) -> Confirmation:
     """Test proposals on the confirm rows of an evaluation; what passes is confirmed, nothing else is.
 
     Proposals that are alike, nested, redundant or too small are settled on explore rows; the others get one exact test
-    each, stratified by class (groups: see docs/proof.md), and Benjamini-Hochberg at `alpha` within their family.
+    each, stratified by class (groups: see docs/proof.md), and an account of many tests at `alpha` within their family.
     Confirm rows are read here and nowhere else, copies count once, and the same input gives the same answer.
 
-    alpha           expected share of false findings among the confirmed, in (0, 1)
+    alpha           expected share of false findings among the confirmed, in (0, 1); with `holm` and `maxt` the chance
+                    of any false finding in a family
     min_support     least number of members among explore and among confirm rows: 10 rows, or 5 groups where the data
                     has 24 groups or more, when None
     min_difference  a difference must exceed this, in the metric's unit, at the level of its p-value
     max_proposals   at most so many are tested: those that explain most errors
+    multiplicity    how many tests are accounted for: "bh", "by", "holm" or "maxt", see docs/proof.md section 5
     looked_before   an earlier look tested other proposals on these predictions: nothing is confirmed, only `seen`
 
     Raises UsageError for values out of range and for rules that read columns which are not there.
@@ -101,6 +56,8 @@ def confirm(
         confirm(slices, world.evaluation()).findings[0].status  # "confirmed"
     """
     _check(alpha=alpha, min_support=min_support, min_difference=min_difference, max_proposals=max_proposals)
+    if multiplicity not in MULTIPLICITIES:
+        raise UsageError(f"`multiplicity` is `{multiplicity}`.", hint=nearest(multiplicity, MULTIPLICITIES))
     if evaluation.binary_loss and min_difference >= 1.0:
         raise UsageError(
             f"`min_difference` is `{min_difference:g}`, and error rates differ by less than 1.",
@@ -110,6 +67,8 @@ def confirm(
     whole = evaluation if evaluation.rows is None else replace(evaluation, rows=None)
     rows, kinds = len(whole.fold), grounds(whole)
     report(0.0, "reading rules")
+    labels = suspected(proposals, whole, alpha=alpha)
+    proposals = [proposal for proposal in proposals if proposal.claim != MISLABELLED]
     settled = settle(
         gather(proposals, whole, kinds), kinds, rows=rows, min_support=min_support, max_proposals=max_proposals
     )
@@ -120,75 +79,42 @@ def confirm(
         judged[proposal.slice.id] = judge(
             proposal, kinds[proposal.family], rows=rows, alpha=alpha, min_difference=min_difference
         )
-    families = _families(judged, alpha)
-    findings = folded(best_first(_findings(judged, whole, alpha=alpha)), judged, alpha=alpha)
+    counted = families(judged, alpha)
+    ended = _findings(judged, whole, alpha=alpha, multiplicity=multiplicity)
+    findings = folded(best_first([*ended, *labels.findings]), judged, alpha=alpha)
     report(1.0, "tested")
     confirmation = Confirmation(
         findings=tuple(findings),
-        members={finding.id: judged[finding.id].proposal.members(rows) for finding in findings},
-        families=families,
-        tested=sum(record.tested for record in families),
-        detectable=_detectable(kinds["errors"], level=alpha / max(1, _tested(judged, "errors"))),
+        members={one.id: labels.members[one.id] if one.id in labels.members else judged[one.id].proposal.members(rows)
+                 for one in findings},
+        families=counted,
+        tested=sum(record.tested for record in counted),
+        detectable=detectable(kinds["errors"], level=alpha / max(1, count_tested(judged.values(), "errors"))),
         dropped=settled.dropped,
         caveats=_caveats(kinds["errors"], settled),
     )
     return confirmation.as_seen() if looked_before else confirmation
 
 
-def _findings(judged: Mapping[str, Judged], evaluation: Evaluation, *, alpha: float) -> list[Finding]:
-    """Statuses by Benjamini-Hochberg within each family, and intervals at the level that R of m leave."""
+def _findings(
+    judged: Mapping[str, Judged], evaluation: Evaluation, *, alpha: float, multiplicity: Multiplicity
+) -> list[Finding]:
+    """Statuses by adjusted p-values within each family, and intervals at the level that goes with them."""
     found: list[Finding] = []
     for family in dict.fromkeys(one.proposal.family for one in judged.values()):
         tested = [one for one in judged.values() if one.proposal.family == family and one.p_value is not None]
-        q_values = benjamini_hochberg([one.p_value for one in tested if one.p_value is not None])
-        kept = int((q_values <= alpha).sum())
-        for one, q in zip(tested, q_values.tolist(), strict=True):
+        adjusted = adjust(tested, multiplicity, alpha=alpha)
+        for one, q in zip(tested, adjusted.q_values.tolist(), strict=True):
             passed = q <= alpha
             found.append(finding_of(
                 one, evaluation, status="confirmed" if passed else "rejected", q_value=q,
-                level=1.0 - alpha * kept / len(tested) if passed else 1.0 - alpha,
+                level=adjusted.level if passed else 1.0 - alpha,
             ))  # fmt: skip
     for one in judged.values():
         if one.p_value is None:
             status: Status = "circular" if one.proposal.reads else "untestable"
             found.append(finding_of(one, evaluation, status=status, q_value=None, level=1.0 - alpha))
     return found
-
-
-def _families(judged: Mapping[str, Judged], alpha: float) -> tuple[FamilyRecord, ...]:
-    order: tuple[Family, ...] = ("errors", "class rates", "regions", "labels", "robustness")
-    counts = {family: _tested(judged, family) for family in order}
-    return tuple(
-        FamilyRecord(family=family, tested=count, alpha=alpha)
-        for family, count in counts.items() if count or family == "errors"
-    )  # fmt: skip
-
-
-def _tested(judged: Mapping[str, Judged], family: Family) -> int:
-    return sum(one.proposal.family == family and one.p_value is not None for one in judged.values())
-
-
-def _detectable(ground: Ground, *, level: float) -> tuple[Detectable, ...]:
-    """The curve of a run that found nothing: a slice alone among as many tests as this run made, if proposed."""
-    sample = ground.confirm
-    cells = sample.cells
-    # Where groups are the unit, rows are compared within class and group.
-    rows, loss = (cells.rows, cells.loss) if cells is not None else (sample.totals.rows, sample.totals.loss)
-    within = float(sample.totals.squares.sum() - (loss * loss / np.maximum(rows, 1.0)).sum())
-    # Each such cell fixes one of its rows: its mean is known only from them.
-    free = len(sample) - int(np.count_nonzero(rows))
-    variance = max(within, 0.0) / max(free, 1)
-    curve = []
-    for share in SHARES:
-        difference = None
-        if free > 1 and share * len(sample) >= LEAST_ROWS:
-            if sample.binary:
-                rate = equivalent_rate(variance, above_half=bool(sample.loss.mean() > 0.5))
-                difference = detectable_difference(share, rows=free, rate=rate, level=level)
-            else:
-                difference = detectable_loss(share, rows=free, deviation=math.sqrt(variance), level=level)
-        curve.append(Detectable(share=share, difference=difference))
-    return tuple(curve)
 
 
 def _caveats(ground: Ground, settled: Settled) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ Data, models and seeds were fixed in advance, and whatever is confirmed is shown
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from errata.datasets.samples import digit_writers
 from errata.diagnose import diagnose, part
 from errata.open import open_dataset
 from errata.report.page import write_report
+from errata.store.directory import STATE, is_run, withdraw
 
 __all__ = ["cancer", "digits", "quiet", "run", "shifted_digits"]
 
@@ -37,14 +39,31 @@ NOTE = (
 
 
 def run(out: str | Path = "errata-runs/demo", *, progress: Progress | None = None) -> list[Diagnosis]:
-    """The three runs, saved under `out`, and one report of all of them in `out/report.html`."""
+    """The three runs, saved under `out`, and one report of all of them in `out/report.html`.
+
+    Raises CannotRunError where they cannot be written; the runs that were whole by then stay.
+    """
     folder, report = Path(out), progress or (lambda share, words: None)
-    made = [
-        make(folder / name, progress=part(report, place / 3, (place + 1) / 3))
-        for place, (name, make) in enumerate([("cancer", cancer), ("digits", digits), ("quiet", quiet)])
-    ]
-    write_report(made, folder / "report.html")
+    makers = {"cancer": cancer, "digits": digits, "quiet": quiet}
+    try:
+        made = [
+            make(folder / name, progress=part(report, place / 3, (place + 1) / 3))
+            for place, (name, make) in enumerate(makers.items())
+        ]
+        write_report(made, folder / "report.html")
+    finally:
+        _clear_up(folder, [folder / name for name in makers])
     return made
+
+
+def _clear_up(folder: Path, runs: Sequence[Path]) -> None:
+    """Take back what an interrupted demo, or one on a full disk, made and did not fill."""
+    for place in runs:
+        withdraw(place)
+    if not any(is_run(place) for place in runs):
+        # Looks at data that nobody could see the answer of.
+        shutil.rmtree(folder / STATE, ignore_errors=True)
+        withdraw(folder)
 
 
 def cancer(out: Path | None = None, *, progress: Progress | None = None) -> Diagnosis:
@@ -52,7 +71,11 @@ def cancer(out: Path | None = None, *, progress: Progress | None = None) -> Diag
     from sklearn.ensemble import RandomForestClassifier
 
     forest = RandomForestClassifier(random_state=0, n_jobs=2)
-    return diagnose(forest, "sample:cancer", out_of_fold=10, out=out, force=True, state=_state(out), progress=progress)
+    # So few errors would be cross-confirmed, which takes minutes: a demo is over in one.
+    return diagnose(
+        forest, "sample:cancer", out_of_fold=10, proof="split", out=out, force=True, state=_state(out),
+        progress=progress,
+    )  # fmt: skip
 
 
 def digits(out: Path | None = None, *, progress: Progress | None = None) -> Diagnosis:
@@ -67,14 +90,14 @@ def quiet(out: Path | None = None, *, progress: Progress | None = None) -> Diagn
     from sklearn.svm import SVC
 
     return diagnose(
-        SVC(gamma=0.001), "sample:digits", group="writer", out_of_fold=5, out=out, force=True, state=_state(out),
-        progress=progress,
+        SVC(gamma=0.001), "sample:digits", group="writer", out_of_fold=5, proof="split", out=out, force=True,
+        state=_state(out), progress=progress,
     )  # fmt: skip
 
 
 def _state(out: Path | None) -> Path | None:
     """The demo's looks are counted inside its own folder: showing it again is no second look."""
-    return None if out is None else out.parent / "state"
+    return None if out is None else out.parent / STATE
 
 
 def shifted_digits() -> dict[str, NDArray[Any]]:

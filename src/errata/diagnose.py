@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from errata import __version__
-from errata.confirm import Confirmation, confirm
+from errata.confirm import Confirmation
 from errata.core.columns import Level
+from errata.core.dataset import Dataset
 from errata.core.diagnosis import Diagnosis, RunRecord
 from errata.core.errors import CannotRunError, UsageError, nearest
 from errata.core.evaluation import CONFIRM, EXPLORE, FOLDS, SEALED, Evaluation, Metric
@@ -22,36 +23,25 @@ from errata.core.method import Job, info, load_method, options
 from errata.core.model import Model, Task
 from errata.datasets.roles import Roles
 from errata.describe import describe
-from errata.engine.propose import Proposals, propose
+from errata.describe.reasons import with_reasons
+from errata.engine.propose import Proposals
+from errata.engine.proving import Proved, prove
 from errata.evaluate import evaluate
 from errata.explain import error_tree, explain
 from errata.open import open_dataset, open_model
+from errata.proof.settings import Proof, ProofKind
+from errata.stats.multiplicity import Multiplicity
 from errata.store.ledger import Look, look_at
 
 __all__ = ["Proof", "Stopwatch", "diagnose", "judge", "plan"]
 
 Progress = Callable[[float, str], None]
 
-DISCOVER = ("error_tree", "slice_lattice", "confusion_cells")
-"""The methods that run when none are named; cheap ones first, so that a budget cuts the others."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Proof:
-    """How proposals are judged; see proof.md. Fields are the command line's flags."""
-
-    alpha: float = 0.05
-    proof: Literal["split"] = "split"
-    multiplicity: Literal["bh"] = "bh"
-    min_support: int | None = None
-    min_difference: float = 0.0
-    max_proposals: int = 100
-
-    def __post_init__(self) -> None:
-        if self.proof != "split":
-            raise UsageError(f"`proof` is `{self.proof}`.", hint="this version knows `split` only.")
-        if self.multiplicity != "bh":
-            raise UsageError(f"`multiplicity` is `{self.multiplicity}`.", hint="this version knows `bh` only.")
+DISCOVER = (
+    "error_tree", "slice_lattice", "confusion_cells", "error_clusters", "multiaccuracy", "failure_directions", "domino",
+    "spotlight", "label_errors",
+)  # fmt: skip
+"""What runs when no method is named, as far as it suits the data; cheap ones first: a budget cuts the others."""
 
 
 class Stopwatch:
@@ -89,20 +79,23 @@ def diagnose(
     positive: Level | None = None,
     methods: Sequence[Any] | None = None,
     settings: Mapping[str, Any] | None = None,
+    embedding: Sequence[str] | None = None,
     out_of_fold: int | None = None,
     trained_on: str | None = None,
     seed: int = 0,
     split_seed: int = 0,
     alpha: float = 0.05,
     shares: Sequence[float] | None = None,
-    proof: Literal["split"] = "split",
-    multiplicity: Literal["bh"] = "bh",
+    proof: ProofKind | None = None,
+    multiplicity: Multiplicity = "bh",
     min_support: int | None = None,
     min_difference: float = 0.0,
     max_proposals: int = 100,
+    calibrate: bool = False,
     budget: float | None = None,
     device: str | None = None,
     allow_pickle: bool = False,
+    max_calls: int | None = None,
     out: str | Path | None = None,
     force: bool = False,
     state: str | Path | None = None,
@@ -112,17 +105,22 @@ def diagnose(
 
     Call it as `diagnose(frame, label="y", prediction="yhat")` with predictions alone, as `diagnose(model, data)`, or as
     `diagnose(evaluation)`. Data is a dataframe, a path, `(X, y)`, a mapping of arrays, or `sample:NAME`; a model is an
-    estimator, a function, a torch module, or a path. Keyword names are the words of the command line's flags.
+    estimator, a function, a torch module, a path, or an endpoint's URL. Keyword names are the command line's flags.
 
-    out    folder of the run directory; nothing is written when None
-    state  folder of the ledger of looks; the user's state folder when None
+    embedding  embedding columns to compute, such as "encoder", "words", "penultimate" or "penultimate:LAYER"; when
+               None, what suits the data and the model if a method reads one
+    proof      "split" or "cross"; with fewer than 100 errors among confirm rows cross when None
+    calibrate  rerun the search without and with planted regions, and say how often it reports and finds them
+    max_calls  how many requests for predictions an endpoint may get in all, killed and resumed runs included
+    out        folder of the run directory; nothing is written when None
+    state      folder of the ledger of looks; the user's state folder when None
 
     Raises UsageError for data or options that cannot be used, CannotRunError when the model fails.
     """
     watch, report = Stopwatch(), progress or _quiet
     how = Proof(
         alpha=alpha, proof=proof, multiplicity=multiplicity, min_support=min_support, min_difference=min_difference,
-        max_proposals=max_proposals,
+        max_proposals=max_proposals, calibrate=calibrate,
     )  # fmt: skip
     chosen, ignore, use = plan(methods, settings), _names(ignore), _names(use)
     if not str(seed).isdigit() or int(seed) >= 2**32:
@@ -130,18 +128,23 @@ def diagnose(
     given, data = (first, second) if second is not None else (model, first)
     if isinstance(data, Evaluation):
         connected, evaluation = None, data
+        chosen = chosen if methods is not None else suited(chosen, data.dataset, data.embeddings)
     else:
         roles = Roles(
             label=label, prediction=prediction, scores=scores, text=text, image=image, id=id, group=group, time=time,
             split=split, ignore=ignore, use=use, task=task,
         )  # fmt: skip
         dataset = open_dataset(data, roles=roles)
+        chosen = chosen if methods is not None else suited(chosen, dataset, embedding)
         watch.lap("read")
-        connected = None if given is None else open_model(given, allow_pickle=allow_pickle, device=device)
+        connected = None
+        if given is not None:
+            connected = open_model(given, allow_pickle=allow_pickle, device=device, max_calls=max_calls)
         evaluation = evaluate(
             dataset, model=connected, use=use, task=task, metric=metric, positive=positive, out_of_fold=out_of_fold,
             trained_on=trained_on, seed=seed, split_seed=split_seed, shares=shares,
-            folder=None if out is None else Path(out), progress=part(report, 0.0, 0.5),
+            folder=None if out is None else Path(out), embeddings=_embeddings(chosen, embedding),
+            progress=part(report, 0.0, 0.5),
         )  # fmt: skip
         watch.lap("evaluate")
     diagnosis = judge(
@@ -171,32 +174,28 @@ def judge(
     watch, report = watch or Stopwatch(), progress or _quiet
     job = Job(
         rng=np.random.default_rng(seed), model=model, dataset=evaluation.dataset, budget=budget,
-        progress=part(report, 0.0, 0.7),
+        progress=part(report, 0.0, 0.8),
     )  # fmt: skip
-    proposals = propose(methods, evaluation, job)
-    _check_any_ran(proposals)
-    watch.lap("propose")
-    report(0.7, "testing on held-out rows")
-    confirmation = confirm(
-        proposals.slices, evaluation, alpha=how.alpha, min_support=how.min_support,
-        min_difference=how.min_difference, max_proposals=how.max_proposals,
-    )  # fmt: skip
+    proved = prove(methods, evaluation, how, job=job, watch=watch.lap, seed=seed, split_seed=split_seed)
+    _check_any_ran(proved.proposals)
+    proposals, confirmation, evaluation = proved.proposals, proved.confirmation, proved.evaluation
     look = look_at(
-        evaluation.fingerprint, confirmation.tested_ids,
-        settings={"metric": evaluation.metric, "alpha": how.alpha, "multiplicity": how.multiplicity,
-                  "split_seed": split_seed}, state=state,
-    )  # fmt: skip
+        evaluation.fingerprint, confirmation.tested_ids, settings=_look_settings(proved, how, split_seed), state=state
+    )
     if not look.first:
         confirmation = confirmation.as_seen()
-    watch.lap("confirm")
     report(0.8, "describing and explaining")
     job = replace(job, progress=_quiet)
     findings = tuple(_told(finding, confirmation, evaluation, job) for finding in confirmation.findings)
     tree = error_tree(evaluation, job)
     watch.lap("explain")
-    run = _record(evaluation, how, proposals, confirmation, look, seed=seed, split_seed=split_seed, watch=watch)
+    run = _record(proved, how, confirmation, look, seed=seed, split_seed=split_seed, watch=watch)
     return Diagnosis(
-        run=run, findings=findings, evaluation=evaluation, members=confirmation.members, evidence=tree
+        run=run,
+        findings=findings,
+        evaluation=evaluation,
+        members=confirmation.members,
+        evidence=(*tree, *proposals.evidence),
     )
 
 
@@ -229,9 +228,24 @@ def plan(methods: Sequence[Any] | None, settings: Mapping[str, Any] | None = Non
     return chosen
 
 
+def suited(methods: Sequence[Any], dataset: Dataset, embedding: Sequence[str] | None = None) -> list[Any]:
+    """The methods that suit the data: those that read an embedding where rows are pictures, texts or arrays, where the
+    data bring an embedding, or where one was asked for. Of a table, rules over its columns say more."""
+    table = dataset.table
+    embedded = dataset.modality != "table" or any(table.kind_of(name) == "embedding" for name in table)
+    return [one for one in methods if embedded or embedding or "embedding" not in info(one).needs]
+
+
 def _names(names: Sequence[str]) -> tuple[str, ...]:
     """Several names, or one that was not put into a list, which is no list of letters."""
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _embeddings(methods: Sequence[Any], asked: Sequence[str] | None) -> Sequence[str] | None:
+    """Which embeddings to compute: those asked for, what suits the data where a method reads one, else none."""
+    if asked is not None:
+        return _names(asked)
+    return None if any("embedding" in info(method).needs for method in methods) else ()
 
 
 def part(progress: Progress, start: float, stop: float) -> Progress:
@@ -251,10 +265,12 @@ def _check_any_ran(proposals: Proposals) -> None:
 
 def _told(finding: Finding, confirmation: Confirmation, evaluation: Evaluation, job: Job) -> Finding:
     """A finding with its sentence and, where people will look at it, with its pictures."""
-    told = replace(finding, title=describe(finding, evaluation))
     if finding.status not in ("confirmed", "seen"):
-        return told
-    shown = explain(told, evaluation, members=confirmation.members[finding.id], job=job)
+        return replace(finding, title=describe(finding, evaluation))
+    members = confirmation.members[finding.id]
+    reasoned = with_reasons(finding, evaluation, members=members, job=job)
+    told = replace(reasoned, title=describe(reasoned, evaluation))
+    shown = explain(told, evaluation, members=members, job=job)
     return replace(told, evidence=(*told.evidence, *shown))
 
 
@@ -283,11 +299,20 @@ def _fits(value: Any, default: Any) -> bool:
     return isinstance(value, int | float) if isinstance(default, float) else True
 
 
+def _look_settings(proved: Proved, how: Proof, split_seed: int) -> dict[str, Level]:
+    """What makes the look besides what was tested; a split was the only proof when the first ledgers were written."""
+    settings: dict[str, Level] = {
+        "metric": proved.evaluation.metric, "alpha": how.alpha, "multiplicity": how.multiplicity,
+        "split_seed": split_seed,
+    }  # fmt: skip
+    return settings if proved.proof == "split" else {**settings, "proof": proved.proof}
+
+
 def _record(
-    evaluation: Evaluation, how: Proof, proposals: Proposals, confirmation: Confirmation, look: Look, *,
-    seed: int, split_seed: int, watch: Stopwatch,
-) -> RunRecord:  # fmt: skip
+    proved: Proved, how: Proof, confirmation: Confirmation, look: Look, *, seed: int, split_seed: int, watch: Stopwatch
+) -> RunRecord:
     """What the run says about itself."""
+    evaluation = proved.evaluation
     used = evaluation.take(evaluation.counted)
     fold, loss = np.asarray(used.of(used.fold)), np.asarray(used.of(used.loss))
     folds = {FOLDS[code]: fold == code for code in (EXPLORE, CONFIRM, SEALED)}
@@ -297,14 +322,14 @@ def _record(
     caveats = (*data.caveats, *evaluation.caveats, *confirmation.caveats, *look.caveats)
     return RunRecord(
         errata=__version__, created=_now(), seed=seed, split_seed=split_seed, alpha=how.alpha,
-        proof=how.proof, multiplicity=how.multiplicity, looks=look.number,
+        proof=proved.proof, multiplicity=how.multiplicity, looks=look.number,
         model=None if model is None else {
             "name": model.name, "kind": model.kind, "fingerprint": model.fingerprint, "classes": list(model.classes),
         },
         data={
             "name": data.name, "modality": data.modality, "fingerprint": data.fingerprint, "origin": data.origin,
             "evaluation": evaluation.fingerprint, "columns": len(data.table.names), "label": data.label,
-            "prediction": data.prediction, "group": data.group, "time": data.time,
+            "prediction": data.prediction, "text": data.text, "group": data.group, "time": data.time,
             "set_aside": [{"column": item.column, "why": item.why} for item in evaluation.set_aside],
         },
         task=evaluation.task, metric=evaluation.metric,
@@ -313,7 +338,8 @@ def _record(
         predictions=evaluation.predictions,
         error_rate=float(loss[inside].mean()) if inside.any() else None,
         tested=confirmation.tested, families=confirmation.families, detectable=confirmation.detectable,
-        methods=proposals.records, timings=dict(watch.seconds), caveats=tuple(dict.fromkeys(map(_sentence, caveats))),
+        methods=proved.proposals.records, timings=dict(watch.seconds),
+        caveats=tuple(dict.fromkeys(map(_sentence, caveats))), calibration=proved.calibration,
         settings={"min_support": how.min_support, "min_difference": how.min_difference,
                   "max_proposals": how.max_proposals},
     )  # fmt: skip

@@ -18,12 +18,15 @@ from errata.core.errors import UsageError, nearest
 from errata.core.evaluation import EXPLORE, LEFT_OUT, Evaluation, Metric, Predictions
 from errata.core.folds import Split, fifths, split
 from errata.core.model import Model, ModelSpec, Task
+from errata.engine.embed import embedded
 from errata.engine.out_of_fold import predict_out_of_fold
 from errata.engine.outcome import Outcome, from_output, from_table, losses, positive_class, task_of
 from errata.engine.predict import predict_all
-from errata.engine.trial import try_model
+from errata.engine.remote import prepared
+from errata.engine.trial import asked_at_the_end, try_model
 from errata.open import open_dataset, open_model
 from errata.ops.measure.columns import measured
+from errata.ops.near_duplicates import near_duplicates
 from errata.ops.outputs import detect_outputs, identifiers, named_outputs
 
 __all__ = ["evaluate"]
@@ -57,6 +60,7 @@ def evaluate(
     split_seed: int = 0,
     shares: Sequence[float] | None = None,
     folder: Path | None = None,
+    embeddings: Sequence[str] | None = (),
     progress: Progress | None = None,
 ) -> Evaluation:
     """The evaluation of `evaluate(model, data)`, or of data that already hold their predictions.
@@ -66,6 +70,8 @@ def evaluate(
     trained_on   "these" rows (in-sample), "other" rows (held-out), or a path to the training data, whose rows are left
                  out here; None when not known
     use          columns to bring back that would be set aside
+    embeddings   embedding columns to compute, such as "encoder" or "penultimate" (see `errata.engine.embed`); what
+                 suits the data and the model when None, and none by default
     folder       the run directory in which predictions in the making are kept, so that a killed evaluation resumes
 
     Raises UsageError for data, labels or options that cannot be used, CannotRunError when the model fails.
@@ -96,15 +102,25 @@ def evaluate(
         positive=chosen, predictions=origin, caveats=(*outcome.caveats, *notes, *_ORIGINS.get(origin, ())),
         fingerprint=_fingerprint(dataset, outcome),
     )  # fmt: skip
-    return _with_features(evaluation, use)
+    evaluation = _with_features(evaluation, use)
+    if embeddings == ():
+        return evaluation
+    return embedded(
+        evaluation, model=said.shown, asked=embeddings, seed=seed,
+        progress=lambda share, words: report(0.93 + 0.07 * share, words),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Said:
-    """What was predicted, and by which model; None where predictions came with the data."""
+    """What was predicted, and by which model; None where predictions came with the data.
+
+    shown  the model that predicted every row, as it was tried; None out of fold, where there are several
+    """
 
     outcome: Outcome
     model: ModelSpec | None = None
+    shown: Model | None = None
 
 
 def _predictions(
@@ -125,15 +141,17 @@ def _predictions(
         report(0.9 * done / max(total, 1), "predicting")
 
     told: tuple[str, ...] = ()
+    shown: Model | None = None
     if folds is not None:
-        said = predict_out_of_fold(
-            model, dataset, folds=folds, seed=seed, folder=folder, progress=tick, task=task
-        )
+        said = predict_out_of_fold(model, dataset, folds=folds, seed=seed, folder=folder, progress=tick, task=task)
     else:
-        trial = try_model(model, dataset, task=task)
-        told, said = trial.caveats, predict_all(trial.model, dataset, folder=folder, progress=tick)
+        trial = try_model(prepared(model, dataset, folder=folder), dataset, task=task)
+        shown, said = trial.model, predict_all(trial.model, dataset, folder=folder, progress=tick)
+        told = (*trial.caveats, *asked_at_the_end(trial.model, dataset, said.output, said.answered))
     outcome = from_output(dataset, task, said.output, said.spec, answered=said.answered)
-    return _Said(outcome=replace(outcome, caveats=(*outcome.caveats, *told, *said.caveats)), model=said.spec)
+    return _Said(
+        outcome=replace(outcome, caveats=(*outcome.caveats, *told, *said.caveats)), model=said.spec, shown=shown
+    )
 
 
 def _check_columns(dataset: Dataset, use: Sequence[str]) -> None:
@@ -175,7 +193,7 @@ def _folds(
         usable = usable & ~seen
         if not usable.any():
             raise UsageError(f"Every row is among the training data `{trained_on}`.", hint="give other rows.")
-    alike = copies(dataset, eligible=usable)
+    alike = copies(dataset, eligible=usable, near=near_duplicates(dataset))
     folds = split(
         dataset, labels=outcome.labels, task=outcome.task, copies=alike, eligible=usable,
         shares=None if shares is None else tuple(shares), split_seed=split_seed,
@@ -214,7 +232,9 @@ def _with_features(evaluation: Evaluation, use: Sequence[str]) -> Evaluation:
     named = named_outputs(replace(evaluation, features=tuple(candidates)))
     hidden = {item.column for item in (*dataset.set_aside, *named)}
     unnamed = tuple(name for name in candidates if name not in hidden and name not in measures)
-    reading = detect_outputs(replace(evaluation, features=unnamed))
+    # Embeddings that the data brought may be the model's own; those fitted here come later and are not.
+    brought = tuple(name for name in dataset.table if dataset.table.kind_of(name) == "embedding")
+    reading = detect_outputs(replace(evaluation, features=(*unnamed, *brought)))
     marks = identifiers(replace(evaluation, features=unnamed))
     aside: dict[str, SetAside] = {}
     for item in (*dataset.set_aside, *named, *reading, *marks):

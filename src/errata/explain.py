@@ -9,14 +9,17 @@ import numpy as np
 
 from errata.core.atoms import And, Compare, OneOf
 from errata.core.columns import Bool, Int, Level
+from errata.core.embedded import Embedded
 from errata.core.evaluation import CONFIRM, Evaluation
-from errata.core.evidence import Evidence, Examples
+from errata.core.evidence import Caption, Evidence, Examples, Map
 from errata.core.finding import Finding
 from errata.core.method import Job
 from errata.core.model import Transforms
 from errata.core.rules import Where
 from errata.methods.discover.error_tree import ErrorTree, Tree, tree_evidence
 from errata.methods.explain.error_heatmap import ErrorHeatmap
+from errata.ops.marking_words import marking_words
+from errata.ops.plane import plane
 
 __all__ = ["error_tree", "explain", "heatmap"]
 
@@ -24,6 +27,14 @@ EXAMPLES = 12
 """Rows shown of each kind, wrong and right: enough to see a pattern, few enough to look at."""
 
 COLUMNS_SHOWN = 12
+MOST_TEXT = 1_000
+"""Characters of a text that are kept with a finding; the rows hold all of it."""
+
+READ = 20_000
+"""Texts read for the words that mark a finding."""
+
+MAPPED = 600
+"""Rows drawn in the map of an embedding."""
 
 
 def explain(finding: Finding, evaluation: Evaluation, *, members: Bool, job: Job) -> tuple[Evidence, ...]:
@@ -35,11 +46,54 @@ def explain(finding: Finding, evaluation: Evaluation, *, members: Bool, job: Job
     columns = [name for name in finding.rule.columns if name in evaluation.features]
     if columns and isinstance(finding.rule, Where):
         shown += _where_wrong(evaluation, columns, finding.rule, job=job)
+    if isinstance(finding.rule, Embedded):
+        shown.append(embedding_map(evaluation, finding.rule, members=members))
+    if evaluation.dataset.text is not None:
+        shown += words_of(evaluation, members=members)
     tree = _grown(evaluation, job)
     if tree is not None:
         held_out = evaluation.part(CONFIRM)
         shown.append(tree_evidence(tree, held_out, np.asarray(held_out.of(members), dtype=bool)))
     return tuple(shown)
+
+
+def embedding_map(evaluation: Evaluation, rule: Embedded, *, members: Bool) -> Map:
+    """Held-out rows in a plane of the embedding that a rule reads; at most `MAPPED` of them, members first."""
+    held_out = evaluation.part(CONFIRM)
+    rows = np.arange(len(evaluation.dataset)) if held_out.rows is None else held_out.rows
+    member = np.asarray(members, dtype=bool)[rows]
+    rng = np.random.default_rng(0)
+    inside, outside = np.flatnonzero(member), np.flatnonzero(~member)
+    inside = rng.permutation(inside)[: MAPPED // 2]
+    chosen = np.sort(np.concatenate([inside, rng.permutation(outside)[: MAPPED - len(inside)]]))
+    picked = held_out.take(chosen)
+    places = plane(rule.space(np.asarray(picked.column(rule.column).values)), member[chosen], rng=rng)
+    loss = np.asarray(picked.of(evaluation.loss))
+    wrong = loss > (0.0 if evaluation.binary_loss else np.quantile(loss, 0.8))
+    return Map(
+        column=rule.column, x=tuple(np.round(places[:, 0], 4).tolist()), y=tuple(np.round(places[:, 1], 4).tolist()),
+        wrong=tuple(wrong.tolist()), member=tuple(member[chosen].tolist()),
+        ids=tuple(evaluation.dataset.ids(rows[chosen])),
+    )  # fmt: skip
+
+
+def words_of(evaluation: Evaluation, *, members: Bool) -> list[Evidence]:
+    """The words that mark the members' texts against the other texts of their classes, on explore rows."""
+    explore = evaluation.explore()
+    assert evaluation.dataset.text is not None
+    rows = np.arange(len(explore)) if explore.rows is None else explore.rows
+    member = np.asarray(members, dtype=bool)[rows]
+    strata = explore.view().stratum
+    compared = np.flatnonzero(np.isin(strata, np.unique(strata[member])))[:READ]
+    column = explore.take(compared).column(evaluation.dataset.text)
+    texts = [column.text(row) or "" for row in range(len(column))]
+    found = marking_words(texts, member[compared])
+    words: list[dict[str, Level | None]] = [
+        {"text": word.text, "score": round(word.score, 2), "inside": round(word.inside, 4),
+         "outside": round(word.outside, 4)}
+        for word in found
+    ]  # fmt: skip
+    return [Caption(words=tuple(words))] if words else []
 
 
 def _where_wrong(evaluation: Evaluation, columns: Sequence[str], rule: Where, *, job: Job) -> list[Evidence]:
@@ -112,7 +166,8 @@ def _columns_to_show(evaluation: Evaluation, columns: Sequence[str]) -> list[str
     special = {dataset.label, dataset.prediction}
     measured = {name for source in dataset.sources for name in source.columns}
     others = [name for name in evaluation.features if name not in measured]
-    return [name for name in dict.fromkeys([*columns, *others]) if name not in special][:COLUMNS_SHOWN]
+    wide = {name for name in columns if dataset.table.kind_of(name) in ("embedding", "scores")}
+    return [name for name in dict.fromkeys([*columns, *others]) if name not in special | wide][:COLUMNS_SHOWN]
 
 
 def _values(evaluation: Evaluation, row: int, names: Sequence[str]) -> dict[str, Level | None]:
@@ -121,7 +176,9 @@ def _values(evaluation: Evaluation, row: int, names: Sequence[str]) -> dict[str,
         "label": _said(evaluation, evaluation.labels, row),
         "prediction": _said(evaluation, evaluation.predicted, row),
     }
-    return shown | {name: table.column(name).value(row) for name in names}
+    text = evaluation.dataset.text
+    quoted: dict[str, Level | None] = {} if text is None else {text: (table.column(text).text(row) or "")[:MOST_TEXT]}
+    return shown | quoted | {name: table.column(name).value(row) for name in names if name != text}
 
 
 def _said(evaluation: Evaluation, values: Any, row: int) -> Level | None:

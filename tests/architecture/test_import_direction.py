@@ -11,7 +11,7 @@ from source_tree import ROOT, Import, Module, functions, imports, modules
 # Where the design names two in one breath, one goes first here (`store` writes a run with its report): no cycle.
 ORDER = (
     *("cli", "server"),
-    *("demo", "check", "diagnose", "compare", "explain"),
+    *("demo", "check", "diagnose", "compare", "explain", "learn"),
     *("store", "report"),
     *("evaluate", "open"),
     *("models", "datasets", "engine"),
@@ -78,7 +78,8 @@ def test_core_needs_only_the_standard_library_and_numpy() -> None:
         for module in modules()
         if module.place == "core"
         for item in imports(module)
-        if item.third_party and item.top != "numpy"
+        if item.third_party
+        and item.top != "numpy"
         # A frame is built in the user's dataframe library, so this one door is open in core.
         and not (item.top == "narwhals" and item.inside.rpartition(".")[2] == "to_frame")
     ]

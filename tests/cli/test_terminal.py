@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from errata.cli import terminal
-from errata.cli.terminal import Progress, Speaker
+from errata.cli.terminal import Progress, Speaker, program
 
 
 class Screen(io.StringIO):
@@ -67,3 +67,22 @@ def test_a_quiet_speaker_says_nothing(capsys):
     assert capsys.readouterr().out == ""
     Speaker().say("something")
     assert capsys.readouterr().out == "something\n"
+
+
+def test_what_to_type_next_works_where_the_shell_does_not_find_the_program(monkeypatch, tmp_path):
+    script = tmp_path / ".venv" / "bin" / "errata"
+    script.parent.mkdir(parents=True)
+    script.touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for called in (script, script.relative_to(tmp_path)):
+        monkeypatch.setattr(sys, "argv", [str(called), "demo"])
+        assert program() == ".venv/bin/errata"
+    monkeypatch.chdir(script.parent.parent)
+    monkeypatch.setattr(sys, "argv", [str(script), "demo"])
+    assert program() == "bin/errata"
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "errata" / "__main__.py"), "demo"])
+    assert program() == "python -m errata"
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert program() == "errata"

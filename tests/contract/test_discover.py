@@ -7,21 +7,29 @@ import re
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from errata.confirm import confirm
-from errata.core.evaluation import CONFIRM, Evaluation
+from errata.core.evaluation import CONFIRM, OUTPUT_COLUMNS, Evaluation
 from errata.core.method import FAMILIES, Job, find_methods, info, load_method, options
 from errata.core.rules import Where
-from errata.core.slices import Slice, claim_for
+from errata.core.slices import MISLABELLED, Slice, claim_for
+from errata.engine.embed import embedded
+from errata.engine.propose import as_testable
+from errata.evaluate import evaluate
 from errata.testing import TINY, World, null, planted, tiny_table
 
 ROOT = Path(__file__).parents[2]
 ALL = sorted(name for name, path in find_methods().items() if path.startswith("errata.methods."))
 DISCOVER = [name for name in ALL if find_methods()[name].startswith("errata.methods.discover.")]
+EMBEDDED = [name for name in DISCOVER if "embedding" in info(load_method(name)).needs]
+PLAIN = [name for name in DISCOVER if name not in EMBEDDED]
+CLUSTERS = [name for name in EMBEDDED if name not in ("label_errors", "learning_to_split")]
+"""Methods over an embedding that look for where a model errs; the others look for wrong labels and for splits."""
 HEAVY = ("pandas", "polars", "torch", "sklearn", "scipy.stats", "pyarrow", "onnxruntime", "PIL", "jinja2", "rich")
 
 
@@ -44,7 +52,13 @@ def able(name: str, world: World) -> bool:
     """Whether the method's needs are met by a table with predictions alone."""
     have = {"label", "wrong", "regression" if world.regression else "classification"}
     have |= {"scores"} if world.scores else set()
+    have |= {"embedding"} | ({"torch"} if find_spec("torch") else set())
     return info(load_method(name)).needs <= have
+
+
+def ready(name: str, evaluation: Evaluation) -> Evaluation:
+    """The evaluation with an embedding of its columns, for methods that read one."""
+    return embedded(evaluation, asked=("raw",)) if name in EMBEDDED else evaluation
 
 
 def texts(slices: list[Slice]) -> list[str]:
@@ -107,31 +121,36 @@ def test_every_tiny_table_is_survived(name: str, kind: str) -> None:
     world = tiny_table(kind)
     if not able(name, world):
         pytest.skip("its needs are not met")
-    evaluation = frozen(world.evaluation())
+    evaluation = frozen(ready(name, world.evaluation()))
     slices = load_method(name)().run(evaluation.explore(), job())
     confirm_rows = evaluation.part(CONFIRM)
     for proposal in slices:
         assert isinstance(proposal, Slice)
-        assert proposal.claim == claim_for("error")
-        assert set(proposal.rule.columns) <= set(evaluation.features)
+        assert proposal.claim in (claim_for("error"), MISLABELLED)
+        tested = as_testable(proposal, evaluation.explore())
+        # What the method read of the output is gone, or the proposal ends as circular.
+        known = {*evaluation.features, *evaluation.embeddings}
+        assert set(tested.rule.columns) <= known | (set(OUTPUT_COLUMNS) if name in EMBEDDED else set())
         assert proposal.rule.members(confirm_rows).shape == (len(confirm_rows),)
-        assert Where.parse(proposal.rule.text) == proposal.rule
+        if isinstance(proposal.rule, Where):
+            assert Where.parse(proposal.rule.text) == proposal.rule
         assert 0 < proposal.rule.members(evaluation.explore()).sum() < len(evaluation.explore())
     assert len(set(texts(slices))) == len(slices)
     if kind in ("all right", "all wrong"):
-        assert not slices
+        assert not [one for one in slices if one.claim == claim_for("error")]
 
 
 @pytest.mark.parametrize("name", DISCOVER)
 def test_no_rows_and_no_columns_are_survived(name: str) -> None:
-    evaluation = tiny_table("plain").evaluation().explore()
+    evaluation = ready(name, tiny_table("plain").evaluation()).explore()
     assert load_method(name)().run(evaluation.take(np.zeros(0, dtype=np.int64)), job()) == []
-    assert load_method(name)().run(replace(evaluation, features=()), job()) == []
+    if name in PLAIN:
+        assert load_method(name)().run(replace(evaluation, features=()), job()) == []
 
 
-@pytest.mark.parametrize("name", DISCOVER)
+@pytest.mark.parametrize("name", [*PLAIN, *CLUSTERS])
 def test_the_same_seed_gives_the_same_slices(name: str) -> None:
-    evaluation = planted("two regions", n=3_000, columns=13, seed=5).evaluation().explore()
+    evaluation = ready(name, planted("two regions", n=3_000, columns=13, seed=5).evaluation()).explore()
     first, again = (load_method(name)().run(evaluation, job(7)) for _ in range(2))
     assert first
     assert first == again
@@ -139,7 +158,7 @@ def test_the_same_seed_gives_the_same_slices(name: str) -> None:
 
 
 @pytest.mark.parametrize("metric", ["error", "false-positive", "false-negative"])
-@pytest.mark.parametrize("name", DISCOVER)
+@pytest.mark.parametrize("name", PLAIN)
 def test_an_easy_region_is_found(name: str, metric: str) -> None:
     world = planted("literal", n=8_000, share=0.1, inside=0.7, outside=0.05, seed=2)
     evaluation = frozen(world.evaluation(metric=metric))
@@ -150,7 +169,28 @@ def test_an_easy_region_is_found(name: str, metric: str) -> None:
     assert {proposal.claim for proposal in slices} == {claim_for(metric)}
 
 
-@pytest.mark.parametrize("name", DISCOVER)
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_a_cluster_of_errors_is_found_and_confirmed(name: str) -> None:
+    """Twelve clouds of points in twelve dimensions, of which one fails."""
+    rng = np.random.default_rng(1)
+    n, d = 4_000, 12
+    cloud = rng.integers(0, 12, n)
+    points = 4.0 * rng.standard_normal((12, d))[cloud] + rng.standard_normal((n, d))
+    wrong = rng.random(n) < np.where(cloud == 0, 0.7, 0.05)
+    label = cloud % 2
+    data = {
+        "embedding_points": points.astype(np.float32),
+        "label": label,
+        "prediction": np.where(wrong, 1 - label, label),
+    }
+    evaluation = evaluate(data)
+    slices = [as_testable(one, evaluation.explore()) for one in load_method(name)().run(evaluation.explore(), job())]
+    findings = [finding for finding in confirm(slices, evaluation).findings if finding.confirmed]
+    rows = evaluation.part(CONFIRM)
+    assert max(overlap(finding.rule.members(rows), (cloud == 0)[rows.rows]) for finding in findings) > 0.6
+
+
+@pytest.mark.parametrize("name", PLAIN)
 def test_a_region_of_high_losses_is_found(name: str) -> None:
     world = planted("regression", n=8_000, share=0.1, inside=2.0, outside=0.5, seed=2)
     if not able(name, world):
@@ -160,20 +200,20 @@ def test_a_region_of_high_losses_is_found(name: str) -> None:
     assert max(overlap(proposal.rule.members(world.table), world.truth[0].members) for proposal in slices) > 0.7
 
 
-@pytest.mark.parametrize("name", DISCOVER)
+@pytest.mark.parametrize("name", [*PLAIN, *CLUSTERS])
 def test_nothing_is_confirmed_where_there_is_nothing(name: str) -> None:
     """At most one false run in 16 under a level of .05 would be luck; three are a bug (chance below 4 %)."""
     false = 0
     for seed in range(16):
         world = null("class mix" if seed % 2 else "iid", n=2_000, seed=seed)
-        evaluation = world.evaluation()
+        evaluation = ready(name, world.evaluation())
         slices = load_method(name)().run(evaluation.explore(), job())
-        findings = confirm(slices, evaluation).findings
+        findings = confirm([as_testable(one, evaluation.explore()) for one in slices], evaluation).findings
         false += any(finding.confirmed and finding.family == "errors" for finding in findings)
     assert false <= 2
 
 
-@pytest.mark.parametrize("name", DISCOVER)
+@pytest.mark.parametrize("name", PLAIN)
 def test_a_method_reads_features_alone(name: str) -> None:
     """Columns that are set aside are never asked for: with them gone from the data, nothing changes."""
     world = null("scores", n=2_000, seed=0)

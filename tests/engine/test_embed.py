@@ -32,8 +32,9 @@ def pictures(n: int = 160, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def test_images_get_an_encoder_and_the_models_scores_which_may_only_propose() -> None:
-    evaluation = evaluate(pictures(), embeddings=None)
+    evaluation = evaluate(pictures(), embeddings=("encoder", "scores"))
     assert evaluation.embeddings == ("embedding:encoder", "embedding:scores")
+    assert evaluate(pictures(), embeddings=None).embeddings == ("embedding:encoder",)
     assert "embedding:scores" in evaluation.outputs
     assert "embedding:encoder" not in evaluation.outputs
     assert not set(evaluation.embeddings) & set(evaluation.features)
@@ -84,7 +85,7 @@ def test_an_embedding_that_reads_the_prediction_may_only_propose() -> None:
 
 
 def test_a_proposal_that_reads_the_output_is_tested_by_its_independent_rule() -> None:
-    evaluation = evaluate(pictures(), embeddings=None).explore()
+    evaluation = evaluate(pictures(), embeddings=("encoder", "scores")).explore()
     width = evaluation.column("embedding:scores").values.shape[1]
     circular = Direction(column="embedding:scores", weights=np.arange(width) - 0.5, cut=0.0)
     free = Direction(column="embedding:encoder", space=Space(unit=True), cut=0.0,

@@ -102,6 +102,15 @@ def test_the_middle_of_the_posterior_misses_fewer_rows_than_its_peak() -> None:
     assert np.mean(middle) < np.mean(peak)
 
 
+@pytest.mark.filterwarnings("error")
+def test_two_bounds_on_two_values_stay_where_they_are() -> None:
+    """Between two values there is no room for two bounds: no place has any weight."""
+    x = np.resize([0.0, 1.0], 200)
+    here = ground({"x": Column.number(x)}, np.where(x == 1.0, 0.6, 0.1))
+    state = fitted([Span(column="x", low=0.5, high=1.5)], here)
+    assert settle(state, here).literals == state.literals
+
+
 def test_the_rule_selects_the_members() -> None:
     columns = numbers(2_000, "x", "y")
     x = np.asarray(columns["x"].values)

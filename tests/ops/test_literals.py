@@ -8,15 +8,17 @@ from errata.core.rules import Where
 from errata.ops.literals import Absent, Levels, Literal, Prices, Span, holds, literals_of, set_cost, where_of
 
 INF = float("inf")
-TABLE = Table({
-    "age": Column.number([59.0, 60.0, 61.0, np.nan, 30.0], integer=True),
-    "city": Column(kind="category", values=np.array([0, 1, 2, -1, 1], dtype=np.int32), levels=("a", "b", "c")),
-    "paid": Column(kind="boolean", values=np.array([1, 0, -1, 1, 0], dtype=np.int8)),
-    "day": Column(
-        kind="datetime",
-        values=np.array(["2020-01-01", "2020-01-02", "NaT", "2020-01-03", "2020-01-04"], dtype="datetime64[us]"),
-    ),
-})
+TABLE = Table(
+    {
+        "age": Column.number([59.0, 60.0, 61.0, np.nan, 30.0], integer=True),
+        "city": Column(kind="category", values=np.array([0, 1, 2, -1, 1], dtype=np.int32), levels=("a", "b", "c")),
+        "paid": Column(kind="boolean", values=np.array([1, 0, -1, 1, 0], dtype=np.int8)),
+        "day": Column(
+            kind="datetime",
+            values=np.array(["2020-01-01", "2020-01-02", "NaT", "2020-01-03", "2020-01-04"], dtype="datetime64[us]"),
+        ),
+    }
+)
 DAY_2 = float(np.datetime64("2020-01-02", "us").astype(np.int64))
 
 CASES: list[tuple[Literal, str]] = [

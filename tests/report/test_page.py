@@ -13,6 +13,7 @@ from errata.core.columns import Column
 from errata.core.errors import CannotRunError, UsageError
 from errata.core.evidence import Examples
 from errata.core.rules import Compare, Where
+from errata.report.examples import Album
 from errata.report.page import MOST_BYTES, report_html, whole_percents, write_report
 
 HOSTILE = (
@@ -262,3 +263,31 @@ def test_a_later_look_shows_what_it_saw_and_confirms_nothing(table_run, reader):
     assert "come by chance" not in text
     none = replace(run, findings=(weak,))
     assert "Nothing found: this look" in reader.read(report_html([none])).text
+
+
+def test_the_numbers_that_stand_for_words_are_not_shown(table_run):
+    """A model behind an encoder sees 0 for a city: only what was put in for a missing number, or a word, tells."""
+    evaluation = table_run.evaluation
+    finding = table_run.findings[0]
+    evidence = next(item for item in finding.evidence if isinstance(item, Examples))
+    name = evidence.wrong[0]
+    columns = {column: evaluation.dataset.table.column(column).kind for column in evidence.values[name]}
+    word = next(column for column, kind in columns.items() if kind == "category")
+    figure = next(column for column, kind in columns.items() if kind == "number")
+    values = {name: {word: None, figure: None}}
+    for saw, told in (({word: 3.0, figure: 41.5}, {word: None, figure: "41.5"}), ({word: "oslo"}, {word: "oslo"})):
+        seen = Examples(wrong=(name,), right=(), values=values, saw={name: saw})
+        album = Album(prefix="", evaluation=evaluation, most_rows=9, picture_bytes=0)
+        album.know([name])
+        fields = {item.name: item.saw for item in album.example(name, seen, rule_columns=(word,)).fields}
+        assert {column: fields[column] for column in told} == told
+
+
+def test_caveats_speak_of_what_the_data_are(image_run, table_run):
+    words = "2 rows of `rows` have no comparable rows outside and enter neither rate"
+    for run, said in ((image_run, "2 images of"), (table_run, "2 rows of")):
+        finding = replace(run.findings[0], caveats=(words,))
+        changed = replace(run, run=replace(run.run, caveats=(words,)), findings=(finding, *run.findings[1:]))
+        text = report_html([changed])
+        assert text.count(said) == 2
+        assert "The tree counts all of it" in text

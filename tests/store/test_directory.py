@@ -249,8 +249,28 @@ def test_a_damaged_or_foreign_folder_is_a_clear_error(diagnosis, tmp_path, damag
 def test_findings_are_replaced_in_one_step(diagnosis, tmp_path):
     folder = diagnosis.save(tmp_path / "run")
     changed = replace(diagnosis.findings[0], status="seen")
-    update_findings(folder, [changed])
+    update_findings(folder, replace(diagnosis, findings=(changed,)))
     assert [item.status for item in load(folder).findings] == ["seen"]
+    assert not list(folder.glob(".*"))
+
+
+def test_findings_never_change_without_the_page(diagnosis, tmp_path, monkeypatch):
+    """A disk that fills between the two leaves both as they were."""
+    folder = diagnosis.save(tmp_path / "run")
+    before = {name: (folder / name).read_bytes() for name in ("findings.json", "report.html")}
+    was = Path.write_text
+
+    def full(path: Path, text: str, **named: str) -> int:
+        if "report" in path.name:
+            raise OSError(28, "No space left on device")
+        return was(path, text, **named)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    changed = replace(diagnosis.findings[0], status="seen")
+    with pytest.raises(CannotRunError, match="No space left") as caught:
+        update_findings(folder, replace(diagnosis, findings=(changed,)))
+    assert "Hint:" in str(caught.value)
+    assert {name: (folder / name).read_bytes() for name in before} == before
     assert not list(folder.glob(".*"))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from errata.core.errors import UsageError, nearest
 from errata.core.evaluation import CONFIRM, Evaluation
 from errata.core.evidence import Comparison, Examples, Heatmap, Statistic
-from errata.describe.numbers import count, is_rate, number, percent, shown
+from errata.describe.numbers import count, is_rate, number, of_unit, percent, shown, unit_noun
 from errata.report.commands import commands
 from errata.report.rows import find_rows, label_text, predicted_text, row_fold, value_text
 
@@ -24,6 +24,7 @@ __all__ = ["check_text", "find", "finding_text", "heatmap_text", "row_text"]
 
 WIDTH = 100
 MOST_COLUMNS = 40
+MOST_TEXT, MOST_WORDS = 2_000, 90  # characters of the text that a row is, and of other values
 
 
 def find(run: Diagnosis, name: str) -> Finding:
@@ -58,7 +59,7 @@ def finding_text(run: Diagnosis, name: str) -> str:
     for item in finding.evidence:
         lines += _evidence(item)
     for caveat in finding.caveats:
-        lines += ["", *_wrapped(f"Caveat: {caveat}")]
+        lines += ["", *_wrapped(f"Caveat: {of_unit(caveat, unit_noun(run.run.data.get('modality')))}")]
     if finding.history:
         lines += [
             "",
@@ -87,7 +88,12 @@ def row_text(run: Diagnosis, name: str) -> str:
     table = evaluation.dataset.table
     special = {evaluation.dataset.label, evaluation.dataset.prediction, *evaluation.dataset.scores}
     plain = [name for name in table if name not in special and table.column(name).kind not in ("embedding", "scores")]
-    shown_columns = [(name, value_text(table.column(name).value(row))) for name in plain[:MOST_COLUMNS]]
+    plain.sort(key=lambda name: name != evaluation.dataset.text)
+    room = {evaluation.dataset.text: MOST_TEXT}
+    shown_columns = [
+        (name, value_text(table.column(name).value(row), most=room.get(name, MOST_WORDS)))
+        for name in plain[:MOST_COLUMNS]
+    ]
     lines = [f"Row {name}", *_listed(rows), "", *_listed(shown_columns)]
     if len(plain) > MOST_COLUMNS:
         lines.append(f"and {len(plain) - MOST_COLUMNS} more columns")

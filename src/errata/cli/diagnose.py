@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from errata.cli.codes import FOUND
 from errata.cli.config import METHODS, Configured
-from errata.cli.edge import FOUND
 from errata.cli.kinds import Assigned, flattened, quoted
 from errata.cli.options import DIAGNOSED, RUN
-from errata.cli.terminal import Progress, Speaker
+from errata.cli.terminal import Progress, Speaker, program
 from errata.cli.verb import Flag, Flags, Verb, argument
 from errata.core.errors import CannotRunError, UsageError
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["demo", "diagnose", "found"]
 
 RUNS = Path("errata-runs")
-LATER = {"proof": ("cross",), "multiplicity": ("by", "holm", "maxt")}
-ABOUT_THE_RUN = ("out", "force", "open_report", "quiet", "fail_on")
+ABOUT_THE_RUN = ("out", "force", "open_report", "quiet", "fail_on", "max_calls")
 """Flags that say what becomes of a run, and do not make it another one."""
 
 
@@ -39,7 +38,6 @@ class Planned:
 def _diagnose(flags: Flags) -> int:
     from errata.store.directory import load, withdraw
 
-    _refuse_later(flags)
     speak, planned = Speaker(quiet=flags["quiet"]), _plan(flags)
     folder = planned.folder
     if planned.done:
@@ -50,13 +48,17 @@ def _diagnose(flags: Flags) -> int:
             diagnosis = _run(flags, folder)
         finally:
             withdraw(folder)
-            if RUNS.is_dir() and not any(RUNS.iterdir()):
-                RUNS.rmdir()
+            _withdraw_runs()
     speak.show(diagnosis)
     _lead_on(speak, diagnosis, folder)
     if flags["open_report"]:
         open_page(folder / "report.html")
     return found(diagnosis, flags["fail_on"])
+
+
+def _withdraw_runs() -> None:
+    if RUNS.is_dir() and not any(RUNS.iterdir()):
+        RUNS.rmdir()
 
 
 def _run(flags: Flags, folder: Path) -> Diagnosis:
@@ -65,14 +67,17 @@ def _run(flags: Flags, folder: Path) -> Diagnosis:
 
     given = flags.given()
     words = {name: value for name, value in given.items() if name not in ("data", *ABOUT_THE_RUN)}
-    for name in ("ignore", "use", "methods"):
+    for name in ("ignore", "use", "methods", "embedding"):
         if name in words:
             words[name] = flattened(words[name])
     words["settings"] = _settings(flags, words.get("methods"))
     # Data that come with Errata are looked at by everybody's first command: that is no look at anybody's data.
     state = folder / STATE if str(flags["data"]).startswith("sample:") else None
     with Progress(quiet=flags["quiet"]) as progress:
-        return diagnose(flags["data"], **words, out=folder, force=flags["force"], state=state, progress=progress)
+        return diagnose(
+            flags["data"], **words, max_calls=flags["max_calls"], out=folder, force=flags["force"], state=state,
+            progress=progress,
+        )  # fmt: skip
 
 
 def _plan(flags: Flags) -> Planned:
@@ -93,8 +98,9 @@ def _plan(flags: Flags) -> Planned:
         ) from error
     folder = Path(flags["out"]) if flags["out"] else RUNS / f"{_name(flags['data'])}-{key[:6]}"
     ensure_free(folder, key=key, force=flags["force"])
-    # A model without bytes to hash may have changed without its name.
-    hashed = inputs["model"] is None or Path(inputs["model"]).exists()
+    # A model without bytes to hash may have changed without its name; asking an endpoint anew costs calls, so it must
+    # be wanted.
+    hashed = inputs["model"] is None or "://" in inputs["model"] or Path(inputs["model"]).exists()
     if is_run(folder) and hashed and not flags["force"] and load(folder, rows=False).run.errata == __version__:
         return Planned(folder=folder, done=True)
     options = {name: value for name, value in (inputs | settings).items() if value not in (None, {}, ())}
@@ -159,14 +165,6 @@ def _name(data: str) -> str:
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "data"
 
 
-def _refuse_later(flags: Flags) -> None:
-    if flags["text"] is not None:
-        raise UsageError(f"`--text {flags['text']}`: texts come with a later version.", hint="leave it out.")
-    for name, values in LATER.items():
-        if flags[name] in values:
-            raise UsageError(f"`--{name} {flags[name]}` comes with a later version.", hint="leave it out for now.")
-
-
 def _lead_on(speak: Speaker, diagnosis: Diagnosis, folder: Path) -> None:
     """Where everything lies, and what to type next."""
     from dataclasses import replace
@@ -176,11 +174,11 @@ def _lead_on(speak: Speaker, diagnosis: Diagnosis, folder: Path) -> None:
     placed = replace(diagnosis, folder=folder)
     speak.say(f"Report  {folder / 'report.html'}")
     if not placed.confirmed:
-        speak.say(f"Next    errata explain {folder_of(placed)} --heatmap COLUMN,COLUMN")
+        speak.say(f"Next    {program()} explain {folder_of(placed)} --heatmap COLUMN,COLUMN")
         return
     more = commands(placed.confirmed[0], placed)
     for word, command in zip(("Next", "", ""), (more.explain, more.check, more.export), strict=True):
-        speak.say(f"{word:<8}{command}")
+        speak.say(f"{word:<8}{program()} {command.removeprefix('errata ')}")
 
 
 def open_page(path: Path) -> None:
@@ -202,14 +200,18 @@ def _demo(flags: Flags) -> int:
     from errata.demo import run
 
     speak, out = Speaker(quiet=flags["quiet"]), Path(flags["out"] or RUNS / "demo")
-    with Progress(quiet=flags["quiet"]) as progress:
-        made = run(out, progress=progress)
+    try:
+        with Progress(quiet=flags["quiet"]) as progress:
+            made = run(out, progress=progress)
+    finally:
+        _withdraw_runs()
     for diagnosis in made:
         speak.say("" if diagnosis.folder is None else f"── {diagnosis.folder.name}")
         speak.show(diagnosis)
+    name = program()
     speak.say(f"Report  {out / 'report.html'}")
-    speak.say("Next    errata diagnose YOUR.csv --label y --prediction yhat    a table that holds the predictions")
-    speak.say("        errata diagnose YOUR.csv --label y --model MODEL        your model; see errata diagnose --help")
+    speak.say(f"Next    {name} diagnose YOUR.csv --label y --prediction yhat    a table that holds the predictions")
+    speak.say(f"        {name} diagnose YOUR.csv --label y --model MODEL        your model; see {name} diagnose --help")
     if flags["open_report"]:
         open_page(out / "report.html")
     return 0

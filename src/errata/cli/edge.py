@@ -1,7 +1,4 @@
-"""The edge of the program: every way in which a command can end, as an exit code and at most a few lines of words.
-
-0 done · 1 findings at or over `--fail-on` · 2 wrong usage or input · 3 could not run · 130 interrupted
-"""
+"""The edge of the program: every way in which a command can end, as an exit code and at most a few lines of words."""
 
 from __future__ import annotations
 
@@ -17,11 +14,10 @@ from pathlib import Path
 
 import click
 
+from errata.cli.codes import CANNOT_RUN, INTERRUPTED, USAGE
 from errata.core.errors import ErrataError
 
-__all__ = ["CANNOT_RUN", "FOUND", "INTERRUPTED", "USAGE", "run"]
-
-FOUND, USAGE, CANNOT_RUN, INTERRUPTED = 1, 2, 3, 130
+__all__ = ["run"]
 
 
 def run(words: Sequence[str]) -> int:

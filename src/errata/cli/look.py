@@ -81,7 +81,7 @@ def _explain(flags: Flags) -> int:
 def _check(flags: Flags) -> int:
     from errata.check import check as check_run
     from errata.cli.closer import check_text
-    from errata.store.directory import STATE, load
+    from errata.store.directory import STATE, load, update_findings
 
     folder, given = Path(flags["run"]), flags.given()
     words = {name: given[name] for name in ("model", "label", "prediction", "scores", "alpha", "device", "allow_pickle")
@@ -89,20 +89,11 @@ def _check(flags: Flags) -> int:
     state = folder / STATE if str(flags["data"]).startswith("sample:") else None
     with Progress(quiet=flags["quiet"]) as progress:
         done = check_run(load(folder), flags["data"], **words, state=state, progress=progress)
-    _keep(done, folder)
+    update_findings(folder, done.diagnosis)
     Speaker(quiet=flags["quiet"]).say(check_text(done))
     if flags["open_report"]:
         open_page(folder / "report.html")
     return found(_again(done), flags["fail_on"])
-
-
-def _keep(done: Check, folder: Path) -> None:
-    """The history goes into the run, and the report tells it."""
-    from errata.report.page import write_report
-    from errata.store.directory import update_findings
-
-    update_findings(folder, done.diagnosis.findings)
-    write_report([done.diagnosis], folder / "report.html")
 
 
 def _again(done: Check) -> Diagnosis:

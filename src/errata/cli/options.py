@@ -40,7 +40,8 @@ SCORES = flag(
 )  # fmt: skip
 A_MODEL = flag(
     "--model", section=MODEL, metavar="MODEL",
-    help=".onnx, .skops, .safetensors with module:factory, or module:object.",
+    help=".onnx, .skops, a Hugging Face folder, .safetensors with module:factory, module:object, or an http(s):// "
+    "endpoint (docs/endpoints.md).",
 )  # fmt: skip
 DEVICE = flag("--device", section=MODEL, metavar="NAME", help="Where a torch model runs, such as cpu or cuda.")
 PICKLE = flag(
@@ -64,7 +65,7 @@ DIAGNOSED = (
     PREDICTION,
     SCORES,
     column("--image", "The column that holds paths of images."),
-    column("--text", "The column that holds texts (from a later version on)."),
+    column("--text", "The column that holds the texts, which are then the inputs; a model gets them alone."),
     column("--id", "The column that names each row; a hash of the inputs when missing."),
     column("--group", "Rows of one group (patient, writer, recording) stay together and are no independent evidence."),
     column("--time", "The column that orders the rows in time."),
@@ -85,6 +86,8 @@ DIAGNOSED = (
     ),
     DEVICE,
     PICKLE,
+    flag("--max-calls", section=MODEL, type=click.IntRange(1), metavar="N",
+         help="Send an endpoint at most so many requests in all; the same command with more goes on from there."),
     flag("--task", section=METRIC, type=click.Choice(("classification", "regression")), help="Guessed when missing."),
     flag(
         "--metric", section=METRIC,
@@ -100,6 +103,10 @@ DIAGNOSED = (
         "--set", "settings", section=METHODS, type=setting, multiple=True, metavar="METHOD.OPTION=VALUE",
         help="A hyper-parameter of a method.",
     ),
+    flag(
+        "--embedding", section=METHODS, type=names, multiple=True, metavar="NAME[,NAME]",
+        help="Embeddings to compute (raw, inputs, encoder, words, penultimate, scores); what suits, when missing.",
+    ),
     flag("--max-proposals", section=METHODS, type=click.IntRange(1), metavar="N", default=100, show_default=True,
          help="Test at most so many proposals."),
     flag("--budget", section=METHODS, type=seconds, metavar="SECONDS", help="Time for the methods: 90, 90s, 5m, 1h."),
@@ -108,10 +115,14 @@ DIAGNOSED = (
          help="Shares of explore, confirm and sealed rows; 50/50/0 below 5,000 rows, 40/40/20 from there on."),
     flag("--split-seed", section=PROOF, type=int, metavar="N", default=0, show_default=True,
          help="Moves the split into explore and confirm rows; counts as a further look at the data."),
-    flag("--proof", section=PROOF, type=click.Choice(("split", "cross")), default="split", show_default=True,
-         help="How proposals are confirmed."),
+    flag("--proof", section=PROOF, type=click.Choice(("split", "cross")),
+         help="How proposals are confirmed: on one part of the rows, or across five folds, which takes minutes and "
+              "sees more where errors are few; by their number when missing."),
     flag("--multiplicity", section=PROOF, type=click.Choice(("bh", "by", "holm", "maxt")), default="bh",
-         show_default=True, help="How many tests are accounted for."),
+         show_default=True, help="How many tests are accounted for: Benjamini-Hochberg, -Yekutieli, Holm, or "
+         "permutations of all tests together."),
+    flag("--calibrate", section=PROOF, is_flag=True,
+         help="Say how often this very search reports where nothing is, and finds what is planted: 160 reruns."),
     flag("--min-support", section=PROOF, type=click.IntRange(1), metavar="N",
          help="Least rows (or groups) of a finding among explore and among confirm rows; 10 rows or 5 groups."),
     flag("--min-difference", section=PROOF, type=click.FloatRange(0), metavar="DIFFERENCE", default=0.0,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
     from errata.core.diagnosis import Diagnosis
 
-__all__ = ["Progress", "Speaker", "complain", "harmless", "tell"]
+__all__ = ["Progress", "Speaker", "complain", "harmless", "program", "tell"]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -33,6 +36,19 @@ def complain(message: str) -> None:
 def harmless(text: str) -> str:
     """The text without control characters, with which a name in the data could command the terminal."""
     return _CONTROL.sub("�", text)
+
+
+def program() -> str:
+    """What to type for this program: `errata` where the shell finds it, else as it was called, seen from here."""
+    called = Path(sys.argv[0])
+    if shutil.which("errata"):
+        return "errata"
+    if called.name == "__main__.py" and called.parent.name == "errata":
+        return "python -m errata"
+    if not called.name.startswith("errata") or not called.is_file():
+        return "errata"
+    here = Path.cwd()
+    return shlex.quote(str(called.relative_to(here) if called.is_relative_to(here) else called))
 
 
 def tell(message: str, *, quiet: bool = False) -> None:

@@ -102,6 +102,7 @@ def _decode_union(plain: Any, arguments: tuple[Any, ...]) -> Any:
 def _decode_rule(plain: Mapping[str, Any]) -> Any:
     """A rule of any kind; the arrays of one that has them stand beside its plain values, under "arrays"."""
     from errata.core.embedded import KINDS, embedded_from_json
+    from errata.core.ids import Ids
     from errata.core.rules import Where
 
     kind = plain.get("kind")
@@ -109,4 +110,6 @@ def _decode_rule(plain: Mapping[str, Any]) -> Any:
         return Where.from_json(plain)
     if kind in KINDS:
         return embedded_from_json(plain, plain.get("arrays", {}))
+    if kind == "ids":
+        return Ids.from_json(plain, plain.get("arrays", {}))
     raise UsageError(f"The rule kind `{kind}` is not known here.", hint="was this run written by a newer Errata?")

@@ -12,7 +12,7 @@ from errata.core.evaluation import Evaluation
 from errata.core.evidence import Evidence
 from errata.core.finding import Finding
 
-__all__ = ["Detectable", "Diagnosis", "FamilyRecord", "MethodRecord", "RunRecord"]
+__all__ = ["Calibration", "Detectable", "Diagnosis", "FamilyRecord", "MethodRecord", "Planted", "RunRecord"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,30 @@ class Detectable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Planted:
+    """How many of `runs` planted regions were found: `share` of the rows, wrong more often by `difference`."""
+
+    share: float
+    difference: float
+    found: int
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What the run did on the user's own rows: with the model's output permuted, and with regions planted in that.
+
+    false    reruns without any region that confirmed one all the same
+    runs     reruns without any region
+    planted  reruns with a region, by its size
+    """
+
+    false: int
+    runs: int
+    planted: tuple[Planted, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """`run.json`, schema 1: everything a run says about itself. Field order is the file's."""
 
@@ -71,6 +95,7 @@ class RunRecord:
     detectable: tuple[Detectable, ...]
     methods: tuple[MethodRecord, ...]
     timings: Mapping[str, float]
+    calibration: Calibration | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     command: str | None = None
     """The shell command that repeats the run, where it came from one."""

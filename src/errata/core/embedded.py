@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -103,7 +104,7 @@ class Terms:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Embedded:
+class Embedded(ABC):
     """What the rules over an embedding share: a score for every row, a cut, and the rows among which it applies.
 
     column  name of the embedding column
@@ -183,14 +184,14 @@ class Embedded:
             )
         return self.space(values)
 
-    def _scored(self, read: NDArray[np.float64], columns: Table) -> NDArray[np.float64]:
-        raise NotImplementedError
+    @abstractmethod
+    def _scored(self, read: NDArray[np.float64], columns: Table) -> NDArray[np.float64]: ...
 
-    def _words(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _words(self) -> str: ...
 
-    def _own_arrays(self) -> dict[str, NDArray[Any]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _own_arrays(self) -> dict[str, NDArray[Any]]: ...
 
     def _plain(self) -> dict[str, Any]:
         return {}
@@ -205,8 +206,8 @@ class Embedded:
         return hash(self.text)
 
     @classmethod
-    def _of(cls, shared: Mapping[str, Any], plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        raise NotImplementedError
+    @abstractmethod
+    def _of(cls, shared: Mapping[str, Any], plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

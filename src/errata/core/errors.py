@@ -3,6 +3,7 @@
 ErrataError
 ├── UsageError        wrong usage or input                        exit 2
 ├── CannotRunError    the run itself could not be done            exit 3
+├── StoppedError      the model cannot be asked any more          exit 3
 └── MissingExtraError a feature needs a package that is not here  exit 3
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from types import ModuleType
 
-__all__ = ["CannotRunError", "ErrataError", "MissingExtraError", "UsageError", "nearest", "require"]
+__all__ = ["CannotRunError", "ErrataError", "MissingExtraError", "StoppedError", "UsageError", "nearest", "require"]
 
 
 class ErrataError(Exception):
@@ -35,6 +36,10 @@ class UsageError(ErrataError):
 
 class CannotRunError(ErrataError):
     """The call is right, but the model, the disk or a method failed."""
+
+
+class StoppedError(ErrataError):
+    """The model cannot be asked about any row any more: its server is gone, or the calls it was allowed are spent."""
 
 
 class MissingExtraError(ErrataError):

@@ -66,6 +66,9 @@ class Evaluation:
     fingerprint: str = ""
     positive: Level | None = None
     """The positive class, where the metric needs one."""
+    cross: NDArray[np.int8] | None = None
+    """(N,) the fold 0 to 4 in which each row was judged by rules of the others, -1 for rows that were not; None where
+    the rows were split. In a cross-confirmation every judged row is a confirm row."""
     rows: Int | None = None
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from errata.core.columns import Level
 
-__all__ = ["Comparison", "Evidence", "Examples", "Heatmap", "Statistic", "TreePath"]
+__all__ = ["Caption", "Comparison", "Evidence", "Examples", "Heatmap", "Map", "Predicate", "Statistic", "TreePath"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +34,14 @@ class Examples:
 
     values  what is shown of each row: {id: {column: value}}
     saw     the value that the model's last step saw, where a pipeline changed it: {id: {column: value}}
+    words   what they show where they are not simply members: "the hardest and the easiest along ..."
     """
 
     wrong: tuple[str, ...]
     right: tuple[str, ...]
     values: Mapping[str, Mapping[str, Level | None]] = field(default_factory=dict)
     saw: Mapping[str, Mapping[str, Level | None]] = field(default_factory=dict)
+    words: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,4 +86,58 @@ class TreePath:
     nodes: tuple[Mapping[str, Level | None], ...]
 
 
-Evidence = Statistic | Examples | Comparison | Heatmap | TreePath
+@dataclass(frozen=True, kw_only=True)
+class Map:
+    """Held-out rows in a plane of an embedding: across, from the rest to the members; up, the widest other direction.
+
+    column  the embedding
+    x, y    (m,) places of the rows shown, members first among equals where there are too many
+    wrong   (m,) whether the row is wrong, or lies in the upper fifth of the loss
+    member  (m,) whether it belongs to the finding
+    ids     (m,) which rows they are
+    """
+
+    column: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    wrong: tuple[bool, ...]
+    member: tuple[bool, ...]
+    ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predicate:
+    """A predicate that selects nearly the rows of a finding whose own rule is none; fitted on explore rows.
+
+    where       its text, None where no predicate captures the finding
+    precision   share of the confirm rows it selects that belong to the finding, None where it selects none
+    recall      share of the finding's confirm rows that it selects
+    rows        how many confirm rows it selects
+    inside ...  its own effect on confirm rows, as in `Effect`: rates in [0, 1] or mean losses
+    words       one or two sentences for people
+    """
+
+    where: str | None
+    precision: float | None = None
+    recall: float | None = None
+    rows: int | None = None
+    inside: float | None = None
+    outside: float | None = None
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+    interval_level: float | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caption:
+    """Words that mark a finding's texts against the other texts of its classes, on explore rows; no proof.
+
+    words  the clearest first: {"text", "score" (log odds ratio in standard deviations), "inside", "outside" (shares of
+           texts that have it)}
+    """
+
+    words: tuple[Mapping[str, Level | None], ...]
+
+
+Evidence = Caption | Comparison | Examples | Heatmap | Map | Predicate | Statistic | TreePath

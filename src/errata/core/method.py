@@ -17,6 +17,7 @@ import errata
 from errata.core.columns import Level
 from errata.core.dataset import Dataset
 from errata.core.errors import UsageError, nearest
+from errata.core.evidence import Evidence
 from errata.core.model import Model
 
 __all__ = ["Job", "MethodInfo", "check_range", "find_methods", "info", "load_method", "method", "options"]
@@ -123,6 +124,8 @@ class Job:
     dataset   the data, None where the method may not read it
     progress  call with a share in [0, 1] and a word on what is being done
     budget    seconds that the method may take, None for no limit
+    said      what the method said of its run with `say`
+    shown     what it showed with `show`
     """
 
     rng: np.random.Generator
@@ -131,6 +134,16 @@ class Job:
     progress: Callable[[float, str], None] = _quiet
     budget: float | None = None
     cache: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    shown: list[Evidence] = field(default_factory=list)
+
+    def say(self, words: str) -> None:
+        """A sentence that the run keeps beside the method's record, such as "no systematic split"."""
+        self.said.append(words)
+
+    def show(self, *evidence: Evidence) -> None:
+        """Evidence about the whole run, such as the log of a training; what is about one slice goes with the slice."""
+        self.shown.extend(evidence)
 
     def cached(self, name: str, build: Callable[[], Any]) -> Any:
         """What `build` gives, computed once per run under `name`; the only cache a method sees."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from errata.core.columns import Bool, Columns
 from errata.core.evidence import Evidence
 
-__all__ = ["ERRS_MORE", "Rule", "Slice", "claim_for"]
+__all__ = ["ERRS_MORE", "MISLABELLED", "Rule", "Slice", "claim_for"]
 
 ERRS_MORE = "errs more often than the rest"
+MISLABELLED = "mislabelled"
+"""The claim of a list of suspects (`Ids`): judged by people, not by a test."""
 
 _CLAIMS = {
     "error": ERRS_MORE,
@@ -48,15 +50,15 @@ class Slice:
     rule         who belongs
     claim        what is said of the members; see `claim_for`
     proposed_by  names of the methods, first proposer first
+    evidence     what the proposer shows of it, from explore rows
     independent  the same slice without the model's output, fitted on explore, where `rule` reads it: what is tested
-    evidence     what the method shows beside its rule, of explore rows; it goes into the finding as it is
     """
 
     rule: Rule
     claim: str = ERRS_MORE
     proposed_by: tuple[str, ...] = ()
     independent: Rule | None = None
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[Evidence, ...] = field(default=(), compare=False)
 
     @property
     def id(self) -> str:

@@ -10,7 +10,7 @@ _WORDS = {
     "embedding:encoder": "their looks",
     "embedding:pixels": "their pixels",
     "embedding:words": "their words",
-    "embedding:minilm": "their meaning",
+    "embedding:sentences": "their meaning",
     "embedding:clip": "what they show",
     "embedding:raw": "all their columns",
     "embedding:inputs": "all their inputs",

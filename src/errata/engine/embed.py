@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from errata.core.model import Embeds, Model
 from errata.core.source import Source
 from errata.ops.encoders import inputs, patches, raw, words
 from errata.ops.encoders.fitted import Fitted
+from errata.ops.measure.grams import KIND as GRAMS
+from errata.ops.measure.ngrams import with_grams
 
 __all__ = ["ENCODERS", "OWN", "defaults", "embedded", "recomputed"]
 
@@ -52,7 +55,7 @@ def embedded(
     """The evaluation with embedding columns beside those that the data brought.
 
     asked  names without "embedding:": "raw", "inputs", "encoder", "words", "penultimate", "penultimate:LAYER" or
-           "scores"; what suits the data and the model when None (`defaults`)
+           "scores", "sentences:FOLDER" or "clip:FOLDER"; what suits the data and the model when None (`defaults`)
 
     Raises UsageError for a name that is not known or that the data or the model do not offer.
     """
@@ -62,7 +65,7 @@ def embedded(
     sources: list[Source] = []
     own: list[str] = []
     for at, name in enumerate(names):
-        column = f"{PREFIX}{name}"
+        column = PREFIX + (name if name.partition(":")[0] in OWN else name.partition(":")[0])
         if column in evaluation.dataset.table:
             continue
         report(at / len(names), f"computing {column}")
@@ -89,22 +92,26 @@ def defaults(evaluation: Evaluation, model: object) -> tuple[str, ...]:
     own: tuple[str, ...] = ()
     if isinstance(model, Embeds):
         own = ("penultimate",)
-    elif evaluation.scores is not None:
+    elif evaluation.scores is not None and not brought and not fitted:
         own = ("scores",)
     return (*(() if brought else fitted), *own)
 
 
 def recomputed(evaluation: Evaluation, sources: Sequence[Source]) -> Evaluation:
-    """Other rows with the embedding columns that a run fitted; the model's own are left out: no finding reads them.
+    """Other rows with the embedding and n-gram columns that a run fitted; the model's own embeddings are left out.
 
     Raises UsageError where the data lack what a source reads.
     """
     columns: dict[str, Column] = {}
     for source in sources:
         column = source.columns[0] if source.columns else ""
+        if source.kind == GRAMS:
+            evaluation = replace(evaluation, dataset=with_grams(evaluation.dataset, source))
         if not source.kind.startswith(PREFIX) or column in evaluation.dataset.table:
             continue
         name = source.kind.removeprefix(PREFIX)
+        if "folder" in source.options:
+            name = f"{name}:{source.options['folder']}"
         if name.partition(":")[0] in OWN:
             continue
         encoder = _known(name, evaluation.dataset)
@@ -118,9 +125,12 @@ def recomputed(evaluation: Evaluation, sources: Sequence[Source]) -> Evaluation:
 
 
 def _known(name: str, dataset: Dataset) -> Encoder:
-    encoder = ENCODERS.get(name)
+    kind, _, folder = name.partition(":")
+    encoder = ENCODERS.get(kind) if not folder else FOLDERS.get(kind, lambda where: None)(folder)
+    if encoder is None and kind in FOLDERS:
+        raise UsageError(f"The embedding `{kind}` needs a folder.", hint=f"such as `{kind}:models/all-MiniLM-L6-v2`.")
     if encoder is None:
-        raise UsageError(f"There is no embedding `{name}`.", hint=nearest(name, (*ENCODERS, *OWN)))
+        raise UsageError(f"There is no embedding `{name}`.", hint=nearest(name, (*ENCODERS, *FOLDERS, *OWN)))
     if dataset.modality not in encoder.modalities:
         offered = [known for known, one in ENCODERS.items() if dataset.modality in one.modalities]
         raise UsageError(
@@ -203,6 +213,44 @@ def _encode_inputs(dataset: Dataset, fitted: Fitted) -> NDArray[np.float32]:
     assert dataset.read is not None
     return inputs.encode(dataset.read, len(dataset), fitted)
 
+
+def _sentences(folder: str) -> Encoder:
+    from errata.models.huggingface_encoders import sentence_encoder
+
+    opened = sentence_encoder(folder)
+    return Encoder(
+        modalities=("text",), version=1, fit=lambda dataset, rows, rng: _of_folder(folder, opened.fingerprint),
+        encode=lambda dataset, fitted: opened.encode(_texts(dataset)),
+    )  # fmt: skip
+
+
+def _clip(folder: str) -> Encoder:
+    from errata.models.huggingface_encoders import pair_encoder
+
+    opened = pair_encoder(folder)
+
+    def encode(dataset: Dataset, fitted: Fitted) -> NDArray[np.float32]:
+        del fitted
+        assert dataset.image is not None
+        parts = []
+        for start in range(0, len(dataset), _BATCH):
+            rows = range(start, min(start + _BATCH, len(dataset)))
+            parts.append(opened.encode([dataset.image(row) for row in rows]))
+        return np.concatenate(parts)
+
+    return Encoder(
+        modalities=("image",), version=1, fit=lambda dataset, rows, rng: _of_folder(folder, opened.fingerprint),
+        encode=encode,
+    )  # fmt: skip
+
+
+def _of_folder(folder: str, fingerprint: str) -> Fitted:
+    """Nothing is fitted: the encoder is what lies in the folder."""
+    return Fitted(options={"folder": str(Path(folder).resolve()), "weights": fingerprint})
+
+
+FOLDERS: Mapping[str, Callable[[str], Encoder]] = {"sentences": _sentences, "clip": _clip}
+"""Encoders that the user has on disk, by the name that stands before their folder."""
 
 ENCODERS: Mapping[str, Encoder] = {
     "encoder": Encoder(modalities=("image",), version=patches.VERSION, fit=_fit_patches, encode=_encode_patches),

@@ -144,9 +144,7 @@ def positive_class(classes: Sequence[Level], asked: Level | None) -> Level:
                 return level
         raise UsageError(f"`positive` is `{asked}`, which is no class.", hint=nearest(str(asked), map(str, classes)))
     if len(classes) != 2:
-        raise UsageError(
-            f"With {len(classes)} classes the positive one must be named.", hint="add --positive LABEL."
-        )
+        raise UsageError(f"With {len(classes)} classes the positive one must be named.", hint="add --positive LABEL.")
     usual = {"1", "true", "yes", "y", "positive", "pos", "t"}
     named = [level for level in classes if str(level).lower() in usual]
     return named[0] if len(named) == 1 else classes[1]

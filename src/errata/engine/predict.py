@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.dataset import Dataset
-from errata.core.errors import CannotRunError, ErrataError, UsageError
+from errata.core.errors import CannotRunError, ErrataError, StoppedError, UsageError
 from errata.core.model import Inputs, Model, ModelSpec, Output
 from errata.engine.blocks import Block, Blocks, key_of
 from errata.engine.machine import free_memory, numeric_threads, peak_memory
@@ -175,6 +175,11 @@ class Runner:
             _check_shape(output, len(rows))
         except UsageError:
             raise
+        except StoppedError as error:
+            # Where nearly everything is answered, the rest is left out; else the answers so far are kept for next time.
+            if self.total - self.done > max(1.0, LEFT_OUT * self.total):
+                raise
+            return error
         except Exception as error:
             return error
         return output

@@ -17,13 +17,14 @@ import numpy as np
 from errata.core.diagnosis import MethodRecord
 from errata.core.errors import ErrataError
 from errata.core.evaluation import OUTPUT_COLUMNS, Evaluation
+from errata.core.evidence import Evidence
 from errata.core.method import Job, info, options
 from errata.core.slices import Slice
 from errata.engine.machine import cores
 from errata.ops.comparable import within_comparable
 from errata.ops.conjunctions import imitate
 
-__all__ = ["Proposals", "propose", "as_testable"]
+__all__ = ["Proposals", "as_testable", "propose"]
 
 _log = logging.getLogger("errata")
 
@@ -37,6 +38,7 @@ class Proposals:
 
     slices: tuple[Slice, ...]
     records: tuple[MethodRecord, ...]
+    evidence: tuple[Evidence, ...] = ()
 
 
 def propose(methods: Sequence[Any], evaluation: Evaluation, job: Job) -> Proposals:
@@ -64,7 +66,10 @@ def propose(methods: Sequence[Any], evaluation: Evaluation, job: Job) -> Proposa
             known = found.get(proposal.id)
             proposers = () if known is None else known.proposed_by
             found[proposal.id] = replace(proposal, proposed_by=tuple(dict.fromkeys((*proposers, ran.record.name))))
-    return Proposals(slices=tuple(found.values()), records=tuple(ran.record for ran in done))
+    return Proposals(
+        slices=tuple(found.values()), records=tuple(ran.record for ran in done),
+        evidence=tuple(shown for ran in done for shown in ran.evidence),
+    )  # fmt: skip
 
 
 def as_testable(proposed: Slice, explore: Evaluation) -> Slice:
@@ -90,6 +95,9 @@ def _over_embeddings(method: Any, evaluation: Evaluation) -> list[Any]:
         return [method]
     independent = [name for name in evaluation.embeddings if name not in evaluation.outputs]
     own = [name for name in evaluation.embeddings if name in evaluation.outputs]
+    if independent:
+        # Scores beside an independent embedding gave circular proposals only, at the price of imitating each.
+        own = [name for name in own if name != "embedding:scores"]
     chosen = [*independent[: EMBEDDINGS_EACH - 1], *own[:1]] if independent else own[:EMBEDDINGS_EACH]
     return [replace(method, embedding=name) for name in chosen] or [method]
 
@@ -100,6 +108,7 @@ class _Ran:
 
     record: MethodRecord
     slices: tuple[Slice, ...]
+    evidence: tuple[Evidence, ...] = ()
 
 
 @dataclass(kw_only=True, eq=False)
@@ -137,7 +146,7 @@ class _Watch:
 
         spent = time.perf_counter() - self.began
         left = None if self.job.budget is None else max(0.0, self.job.budget - spent)
-        return replace(self.job, rng=generators[index], budget=left, progress=progress)
+        return replace(self.job, rng=generators[index], budget=left, progress=progress, said=[], shown=[])
 
 
 def _ran(method: Any, evaluation: Evaluation, explore: Evaluation, job: Job) -> _Ran:
@@ -147,9 +156,10 @@ def _ran(method: Any, evaluation: Evaluation, explore: Evaluation, job: Job) -> 
     proposals = tuple(as_testable(proposed, explore) for proposed in slices)
     record = MethodRecord(
         name=info(method).name, options=options(method), seconds=round(time.perf_counter() - began, 3),
-        proposed=len(slices), status=status, message=message,
+        proposed=len(slices), status=status,
+        message=message or " ".join(job.said),
     )  # fmt: skip
-    return _Ran(record=record, slices=proposals)
+    return _Ran(record=record, slices=proposals, evidence=tuple(job.shown))
 
 
 def _run(method: Any, evaluation: Evaluation, explore: Evaluation, job: Job) -> tuple[str, str, Sequence[Slice]]:

@@ -12,15 +12,19 @@ from numpy.typing import NDArray
 
 from errata.core.columns import Level
 from errata.core.dataset import Dataset
-from errata.core.errors import CannotRunError, ErrataError, UsageError
+from errata.core.errors import CannotRunError, ErrataError, StoppedError, UsageError
 from errata.core.model import Inputs, Model, Output, Task
 from errata.engine.labels import Labels, labels_of
 from errata.engine.outcome import task_of
+from errata.engine.remote import Remote
 
-__all__ = ["Trial", "settle", "try_model"]
+__all__ = ["Trial", "asked_at_the_end", "settle", "try_model"]
 
 ROWS = 64  # enough to tell a right layout from a wrong one, cheap enough for a large network
 SINGLES = 6
+AGAIN = 4  # rows that are asked twice where each costs a call
+PROBES = 8  # rows that are asked once more when everything has been asked
+MOVED = 0.02  # scores that move by more are another model's
 SLIGHT = 1e-3  # scores of single rows and of batches differ by less in float32 networks
 CLEARLY = 4  # standard errors of a paired difference by which another form must be better than the usual one
 LEAST_GAIN = 10  # rows by which another order of the classes must be better before it is worth a word
@@ -83,7 +87,7 @@ def try_model(model: Model, dataset: Dataset, *, task: Task | None = None) -> Tr
     sample, settled = working.sample, working.settled
     right = sample.right(settled.output, settled.model.spec.classes)
     caveats = [*working.how, *settled.caveats]
-    caveats += _asked_again(settled, sample)
+    caveats += _asked_again(settled, sample, dataset)
     caveats += _asked_alone(settled, sample, dataset)
     caveats += _order_of_classes(settled, sample, right)
     return Trial(model=settled.model, caveats=tuple(caveats))
@@ -112,7 +116,7 @@ class _Working:
 
 def _working(model: Model, dataset: Dataset, task: Task | None) -> _Working:
     """The form of the model that works, on the largest part of the sample on which any does."""
-    chosen = _rows(dataset)
+    chosen = _rows(dataset, model.trial_rows if isinstance(model, Remote) else ROWS)
     first_error: Exception | None = None
     # One row that the model cannot take must not keep it from being tried: smaller parts follow.
     for part in (chosen, *np.array_split(chosen, 8), *np.array_split(chosen[:4], 4)):
@@ -129,7 +133,7 @@ def _working(model: Model, dataset: Dataset, task: Task | None) -> _Working:
             how = f"The model failed on the {len(chosen)} rows of a trial together ({said}), not on {len(part)}."
             return replace(best, how=(*best.how, how))
         first_error = first_error or next(a.result for a in attempts if isinstance(a.result, Exception))
-        if isinstance(first_error, UsageError):
+        if isinstance(first_error, UsageError | StoppedError):
             raise first_error
     if isinstance(first_error, ErrataError):
         raise first_error
@@ -223,23 +227,69 @@ def _best(good: Sequence[_Attempt], sample: _Sample) -> _Working:
     return _Working(sample=sample, settled=best.result, how=how)
 
 
-def _asked_again(settled: _Settled, sample: _Sample) -> list[str]:
-    classes = settled.model.spec.classes
+def asked_at_the_end(model: Model, dataset: Dataset, output: Output, answered: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Ask a model behind a network about a few rows once more, when it has been asked about all of them.
+
+    output    what it said of every row
+    answered  (n,) bool, false where it gave no answer
+    Raises CannotRunError when its answers have changed: then they are those of two models. Gives caveats.
+    """
+    if not isinstance(model, Remote) or dataset.read is None:
+        return ()
+    if model.constant:
+        return model.remarks()
+    rows = np.flatnonzero(answered)
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(PROBES, len(rows))).astype(np.int64))]
+    if model.calls_left < (len(rows) if model.alone else 1):
+        return (*model.remarks(), "No calls were left to ask at the end whether its answers had changed.")
     try:
-        again = settled.model.predict(sample.inputs)
+        again = model.afresh(dataset.read(rows), occasion="end")
+    except StoppedError as error:
+        said = str(error).partition("\n")[0]
+        return (*model.remarks(), f"It was not asked at the end whether its answers had changed: {said}")
+    before = _taken(output, rows)
+    changed, moved = _changed(before, again, model.spec.classes), _difference(before, again)
+    if changed > model.moods * len(rows) or moved > MOVED:
+        how = f"{changed} of them" if changed else f"scores, by up to {moved:.2g}"
+        raise CannotRunError(
+            f"The model `{model.spec.name}` changed while it was asked: {len(rows)} rows were asked again at the end, "
+            f"and the answer is another one for {how}.",
+            hint="was another model or another order of the classes put there? Its answers are those of two models: "
+            "remove the run's folder, and start again.",
+        )
+    model.found_constant()
+    if changed:
+        return (*model.remarks(), f"Asked again at the end, it changed {changed} of {len(rows)} answers.")
+    return model.remarks()
+
+
+def _asked_again(settled: _Settled, sample: _Sample, dataset: Dataset) -> list[str]:
+    model, before, rows = settled.model, settled.output, len(sample.rows)
+    try:
+        if isinstance(model, Remote):
+            assert dataset.read is not None
+            rows = min(rows, AGAIN) if model.alone else rows
+            before = _taken(before, np.arange(rows))
+            again = model.afresh(dataset.read(sample.rows[:rows]), occasion="again")
+        else:
+            again = model.predict(sample.inputs)
+    except StoppedError:
+        raise
     except Exception as error:
         raise CannotRunError(
-            f"The model `{settled.model.spec.name}` raised when it was asked the same again: {error}",
+            f"The model `{model.spec.name}` raised when it was asked the same again: {error}",
             hint="make it keep nothing from one call to the next.",
         ) from error
-    difference = _difference(settled.output, again)
-    changed = _changed(settled.output, again, classes)
-    if changed:
+    difference = _difference(before, again)
+    changed = _changed(before, again, model.spec.classes)
+    if changed > (model.moods * rows if isinstance(model, Remote) else 0):
         raise CannotRunError(
-            f"The model `{settled.model.spec.name}` changed its mind: asked twice about the same {len(sample.rows)} "
+            f"The model `{model.spec.name}` changed its mind: asked twice about the same {rows} "
             f"rows it gave another answer for {changed}.",
             hint="switch off what is random in it (dropout, sampling), or fix its seed inside the function.",
         )
+    if changed:
+        return [f"Asked twice, the model changed {changed} of {rows} answers."]
     if difference > SLIGHT:
         return [f"Asked twice, the model gives slightly different numbers (by up to {difference:.2g})."]
     return []
@@ -247,13 +297,17 @@ def _asked_again(settled: _Settled, sample: _Sample) -> list[str]:
 
 def _asked_alone(settled: _Settled, sample: _Sample, dataset: Dataset) -> list[str]:
     """Whether single rows get the answers that they get in a batch."""
-    if len(sample.rows) < 2 or dataset.read is None:
+    model = settled.model
+    if len(sample.rows) < 2 or dataset.read is None or (isinstance(model, Remote) and model.alone):
         return []
     some = np.unique(np.linspace(0, len(sample.rows) - 1, SINGLES).astype(int))
     worst, changed = 0.0, 0
     for place in some:
         try:
-            alone = settled.model.predict(dataset.read(sample.rows[place : place + 1]))
+            inputs = dataset.read(sample.rows[place : place + 1])
+            alone = model.afresh(inputs, occasion="alone") if isinstance(model, Remote) else model.predict(inputs)
+        except StoppedError:
+            raise
         except Exception as error:
             return [f"The model cannot predict a single row ({type(error).__name__}), so it is always given batches."]
         batch = _one(settled.output, int(place))
@@ -305,7 +359,7 @@ def _worse_than_guessing(right: int, words: Sequence[Level | None]) -> list[str]
     ]
 
 
-def _rows(dataset: Dataset) -> NDArray[np.int64]:
+def _rows(dataset: Dataset, count: int) -> NDArray[np.int64]:
     """Rows spread over the whole dataset, those with a label first."""
     n = len(dataset)
     if n == 0:
@@ -314,7 +368,7 @@ def _rows(dataset: Dataset) -> NDArray[np.int64]:
     if dataset.label is not None:
         present = np.flatnonzero(~dataset.table.column(dataset.label).missing())
         labelled = present if len(present) else labelled
-    return labelled[np.unique(np.linspace(0, len(labelled) - 1, ROWS).astype(np.int64))]
+    return labelled[np.unique(np.linspace(0, len(labelled) - 1, count).astype(np.int64))]
 
 
 def _sample(dataset: Dataset, rows: NDArray[np.int64], task: Task | None) -> _Sample:
@@ -356,10 +410,16 @@ def _changed(one: Output, other: Output, classes: Sequence[Level]) -> int:
 
 
 def _one(output: Output, row: int) -> Output:
-    return Output(**{name: None if array is None else array[row : row + 1] for name, array in vars(output).items()})
+    return _taken(output, np.array([row]))
+
+
+def _taken(output: Output, rows: NDArray[np.int64]) -> Output:
+    return Output(**{name: None if array is None else array[rows] for name, array in vars(output).items()})
 
 
 def _shape_words(inputs: Inputs) -> str:
     if isinstance(inputs, np.ndarray):
         return f"arrays of shape {tuple(inputs.shape[1:])} and type {inputs.dtype}"
+    if isinstance(inputs, list):
+        return "a list of texts" if isinstance(inputs[0], str) else "a list of images"
     return f"a `{type(inputs).__module__.partition('.')[0]}` dataframe"

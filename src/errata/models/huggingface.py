@@ -23,7 +23,18 @@ from errata.models.hooks import evaluating, given_by, read_by_last
 from errata.models.huggingface_inputs import Images, Piece, Prepares, Texts
 from errata.models.reading import Answer, Reading, Settled, as_answer, classes_in_words_of, understand
 
-__all__ = ["HuggingFaceModel", "from_folder", "is_folder"]
+__all__ = [
+    "HuggingFaceModel",
+    "from_folder",
+    "images_for",
+    "is_folder",
+    "mark_of",
+    "offline_and_quiet",
+    "reading",
+    "refuse_code",
+    "texts_for",
+    "weights_of",
+]
 
 CONFIGS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
@@ -136,26 +147,26 @@ def from_folder(path: Path, *, allow_pickle: bool = False, device: str | None = 
     Raises UsageError for a folder that wants to run code of its own, for weights in a pickle without `allow_pickle`,
     for weights that are not those of a whole classifier, and for what is no classifier of texts or images.
     """
-    config = _refuse_code(path)
+    config = refuse_code(path)
     kind = _kind(path, config)
-    weights = _weights(path, allow_pickle=allow_pickle)
+    weights = weights_of(path, allow_pickle=allow_pickle)
     torch = require("torch", feature=f"`{path}`", extra="torch")
     library = require("transformers", feature=f"`{path}`", extra="huggingface")
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    with _offline_and_quiet():
+    with offline_and_quiet():
         module = _module(path, kind, library, safe=weights != "pickle")
         named = _names(module.config)
-        prepare = _texts(path, module, library) if kind == "text" else _images(path, module, library)
+        prepare = texts_for(path, module, library) if kind == "text" else images_for(path, module, library)
     task: Task | None = "classification" if len(named) > 1 else None
     task = "regression" if module.config.problem_type == "regression" else task
     spec = ModelSpec(
         name=path.resolve().name, kind="huggingface", task=task, classes=() if _nameless(named) else named,
-        fingerprint=_mark(path),
+        fingerprint=mark_of(path),
     )  # fmt: skip
     return HuggingFaceModel(spec=spec, module=module.to(where), prepare=prepare, device=where, named=named)
 
 
-def _refuse_code(path: Path) -> dict[str, Any]:
+def refuse_code(path: Path) -> dict[str, Any]:
     """The configuration; refused is a folder in which any file names code to run."""
     found: dict[str, Any] = {}
     for name in CONFIGS:
@@ -198,7 +209,7 @@ def _kind(path: Path, config: dict[str, Any]) -> str:
     return kinds.pop()
 
 
-def _weights(path: Path, *, allow_pickle: bool) -> str:
+def weights_of(path: Path, *, allow_pickle: bool) -> str:
     """ "safetensors" or "pickle"; what an index names must be safetensors in this folder."""
     index = path / "model.safetensors.index.json"
     if index.is_file():
@@ -234,7 +245,7 @@ def _index(path: Path) -> dict[str, str]:
 def _module(path: Path, kind: str, library: Any, *, safe: bool) -> Any:
     """The module with all its weights; a head that was never trained is refused, not filled with chance."""
     auto = {"text": library.AutoModelForSequenceClassification, "image": library.AutoModelForImageClassification}
-    with _told(path, "its weights"):
+    with reading(path, "its weights"):
         module, loaded = auto[kind].from_pretrained(
             str(path), local_files_only=True, trust_remote_code=False, use_safetensors=safe, output_loading_info=True,
             dtype="float32",
@@ -250,12 +261,13 @@ def _module(path: Path, kind: str, library: Any, *, safe: bool) -> Any:
     return module.eval()
 
 
-def _texts(path: Path, module: Any, library: Any) -> Texts:
+def texts_for(path: Path, module: Any, library: Any) -> Texts:
+    """How texts become tokens for a module, by the tokenizer in its folder."""
     if not any((path / name).is_file() for name in TOKENIZERS):
         raise UsageError(
             f"`{path}` holds no tokenizer.", hint="save it there too: `tokenizer.save_pretrained(folder)`."
         )
-    with _told(path, "its tokenizer"):
+    with reading(path, "its tokenizer"):
         tokenizer = library.AutoTokenizer.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
     size = getattr(module.config, "vocab_size", None)
     if size is not None and len(tokenizer) > module.get_input_embeddings().num_embeddings:
@@ -281,13 +293,14 @@ def _places(module: Any) -> int | None:
     return None if most is None else int(most)
 
 
-def _images(path: Path, module: Any, library: Any) -> Images:
+def images_for(path: Path, module: Any, library: Any) -> Images:
+    """How images become pixels for a module, by the processor in its folder."""
     if not any((path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
         raise UsageError(
             f"`{path}` holds no `preprocessor_config.json`, which says how images are prepared.",
             hint="save it there too: `processor.save_pretrained(folder)`.",
         )
-    with _told(path, "its image processor"):
+    with reading(path, "its image processor"):
         processor = library.AutoImageProcessor.from_pretrained(
             str(path), local_files_only=True, trust_remote_code=False, backend="pil"
         )
@@ -296,7 +309,7 @@ def _images(path: Path, module: Any, library: Any) -> Images:
 
 
 @contextmanager
-def _told(path: Path, what: str) -> Iterator[None]:
+def reading(path: Path, what: str) -> Iterator[None]:
     """What the library raises on a damaged or unknown folder, as an error of ours."""
     safetensors = require("safetensors", feature=f"`{path}`", extra="huggingface")
     try:
@@ -311,7 +324,7 @@ def _told(path: Path, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _offline_and_quiet() -> Iterator[None]:
+def offline_and_quiet() -> Iterator[None]:
     """Nothing is fetched and nothing printed while a folder is read, whatever its files ask for."""
     constants: Any = require("huggingface_hub.constants", feature="A Hugging Face folder", extra="huggingface")
     logging: Any = require("transformers.utils.logging", feature="A Hugging Face folder", extra="huggingface")
@@ -348,7 +361,7 @@ def _are_numbers(levels: Sequence[Level], k: int) -> bool:
     return all(str(level).removesuffix(".0").isdigit() and int(float(str(level))) < k for level in levels)
 
 
-def _mark(path: Path) -> str:
+def mark_of(path: Path) -> str:
     """The hash of every file of the folder that decides what the model says."""
     ends = (".json", ".txt", ".model", ".safetensors", ".bin")
     files = sorted(file for file in path.iterdir() if file.is_file() and file.name.endswith(ends))

@@ -89,9 +89,7 @@ def bin_columns(columns: Columns, names: Sequence[str], *, excess: Float, least:
     return Binned(axes=tuple(axes), codes=codes[: len(axes)])
 
 
-def bin_column(
-    name: str, column: Column, *, excess: Float, least: int, out: NDArray[np.uint8]
-) -> Axis | None:
+def bin_column(name: str, column: Column, *, excess: Float, least: int, out: NDArray[np.uint8]) -> Axis | None:
     """Write the codes of one column to `out` (n,) uint8; None where there are fewer than two values to tell apart."""
     if column.kind in ("category", "boolean"):
         return _bin_levels(name, np.asarray(column.values, dtype=np.int64), excess=excess, least=least, out=out)

@@ -64,14 +64,18 @@ def _all(masks: Sequence[Bool], n: int) -> Bool:
     return chosen
 
 
-def climb(start: Fitted, ground: Ground) -> Fitted:
-    """Refit one literal at a time to the best interval or set given the others, and drop those not worth their cost."""
+def climb(start: Fitted, ground: Ground, *, drop: bool = True) -> Fitted:
+    """Refit one literal at a time to the best interval or set given the others, and drop those not worth their cost.
+
+    drop  False keeps every column that the start has
+    """
     best = start
     for _ in range(_SWEEPS):
         before = best.value
         position = 0
         while position < len(best.literals):
-            best = _without(best, position, ground)
+            if drop:
+                best = _without(best, position, ground)
             if position < len(best.literals):
                 best = _refit(best, position, ground)
             position += 1
@@ -221,11 +225,14 @@ def _middle(literal: Span, table: _Sorted, column: Column) -> Span:
     below, above = low_log - table.sums[:-1], high_log + table.sums[1:]
     after = np.logaddexp.accumulate(above[::-1])[::-1]
     before = np.logaddexp.accumulate(below)
+    low_weight, high_weight = below + after, above + before
+    if low_weight.max() == -math.inf or high_weight.max() == -math.inf:
+        return literal  # two bounds, and among these rows too few values for both
     low, high = literal.low, literal.high
     if not low_open:
-        low = _cut(below + after, table.at, column, shift=-1)
+        low = _cut(low_weight, table.at, column, shift=-1)
     if not high_open:
-        high = _cut(above + before, table.at, column, shift=0)
+        high = _cut(high_weight, table.at, column, shift=0)
     return literal if low >= high else replace(literal, low=low, high=high)
 
 

@@ -14,6 +14,7 @@ from errata.core.columns import Bool, Columns, Float, Int
 from errata.core.evaluation import Evaluation
 from errata.core.rules import OneOf, Where
 from errata.ops.boundaries import Fitted, climb, fitted, settle
+from errata.ops.champions import champions
 from errata.ops.ground import Ground
 from errata.ops.literals import literals_of, where_of
 from errata.ops.scan import PairBoxes, Start, extensions, single_starts
@@ -49,6 +50,7 @@ def search(
     min_support: int = 10,
     most: int = 20,
     floor: float = _FLOOR,
+    weak: bool = False,
     loss: Float | None = None,
 ) -> list[Candidate]:
     """The regions where rows err more than the rest of their classes, best gain first.
@@ -67,6 +69,8 @@ def search(
     floor        regions whose log-likelihood gain less the price of their cuts and columns is lower are left out; at -6
                  null worlds of 12,000 rows give 0.4 regions each, of 2,000 rows two (measured): the proof judges them,
                  and weak regions that are there have a chance
+    weak         also the best region of a single column and the best two of two columns, wherever they are not found
+                 yet, whatever their gain (see `errata.ops.champions`): a weak region that is there has a chance
     loss         (n,) what to count instead of the evaluation's own loss: all 0 or 1, or any real numbers
     """
     view = evaluation.view()
@@ -76,7 +80,7 @@ def search(
     if not len(evaluation) or not (view.stratum >= 0).any():
         return []
     ground = Ground.of(evaluation, names, loss=counted, stratum=view.stratum, binary=binary, least=min_support)
-    found = _regions(ground, max_literals=max_literals, most=most, floor=floor)
+    found = _regions(ground, max_literals=max_literals, most=most, floor=floor, weak=weak)
     candidates = [_candidate(where, evaluation, counted, view.stratum, binary) for where in found]
     return sorted(candidates, key=lambda candidate: -candidate.gain)
 
@@ -133,9 +137,7 @@ def imitate(
     if not names or members.sum() < min_support or members.all():
         return None
     zero = np.zeros(len(members), dtype=np.int32)
-    ground = Ground.of(
-        evaluation, names, loss=members.astype(np.float64), stratum=zero, binary=True, least=min_support
-    )
+    ground = Ground.of(evaluation, names, loss=members.astype(np.float64), stratum=zero, binary=True, least=min_support)
     best, score = None, least
     union: Where | None = None
     for where in _regions(ground, max_literals=max_literals, most=_IMITATED, floor=0.0):
@@ -147,20 +149,27 @@ def imitate(
     return best
 
 
-def _regions(whole: Ground, *, max_literals: int, most: int, floor: float) -> list[Where]:
+def _regions(whole: Ground, *, max_literals: int, most: int, floor: float, weak: bool = False) -> list[Where]:
     found: list[Where] = []
+    known: list[Fitted] = []
     ground, boxes = whole, PairBoxes()
     if max_literals > 1:
         boxes.scan(ground)
+    pairs = boxes.starts_of_two(whole, _STARTS) if weak else []
     while len(found) < most and len(ground) > 2 * ground.least:
         best = _best_region(ground, boxes, max_literals=max_literals)
         if best is None or best.value <= floor:
             break
         best = settle(best, ground)
         found.append(_where(best, ground))
+        if weak:
+            known.append(fitted(best.literals, whole))
         ground = ground.without(best.members)
         boxes.rescan(ground)
-    return found
+    if weak:
+        singles = [start for start in single_starts(whole) if start.literals]
+        found += [_where(state, whole) for state in champions(singles, pairs, whole, beside=known)]
+    return found[:most]
 
 
 def _where(state: Fitted, ground: Ground) -> Where:

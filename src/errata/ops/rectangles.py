@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,7 +14,7 @@ from errata.ops.bins import Axis
 from errata.ops.contrast import Contrast
 from errata.ops.literals import Prices
 
-__all__ = ["Box", "Pairing", "best_box", "best_side", "coarse_gain"]
+__all__ = ["Box", "Boxes", "Pairing", "best_boxes", "best_side", "coarse_gain"]
 
 # Odds ratios (loss: mean excess in standard deviations) for which sets of levels are tried.
 _ODDS = (1.3, 2.0, 4.0, 9.0)
@@ -29,6 +30,17 @@ class Box:
 
     gain: float
     sides: tuple[Bool, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Boxes:
+    """The best region of two columns, and the best one that restricts both of them (its gain is -inf without one).
+
+    The second differs where one column, or none, is worth its cuts: a weak region of two columns is found by it alone.
+    """
+
+    any: Box
+    both: Box
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,20 +115,22 @@ class Pairing:
         return cells.reshape(3, a + 1, b + 1)[:, :a, :b]
 
 
-def best_box(sums: Float, axes: tuple[Axis, Axis], contrast: Contrast, *, prices: Prices, least: int) -> Box:
-    """The best region of two columns, from the sums (3, a, b) of their cells."""
+def best_boxes(sums: Float, axes: tuple[Axis, Axis], contrast: Contrast, *, prices: Prices, least: int) -> Boxes:
+    """The best regions of two columns, from the sums (3, a, b) of their cells."""
     search = _Search(sums=sums, axes=axes, contrast=contrast, prices=prices, least=least)
     if axes[0].ordered and axes[1].ordered:
         return search.interval_by_interval()
     if axes[1].ordered:
         return search.set_by_interval()
     if axes[0].ordered:
-        turned = _Search(
-            sums=sums.transpose(0, 2, 1), axes=axes[::-1], contrast=contrast, prices=prices, least=least
-        )
-        box = turned.set_by_interval()
-        return Box(gain=box.gain, sides=box.sides[::-1])
+        turned = _Search(sums=sums.transpose(0, 2, 1), axes=axes[::-1], contrast=contrast, prices=prices, least=least)
+        found = turned.set_by_interval()
+        return Boxes(any=_turned(found.any), both=_turned(found.both))
     return search.set_by_set()
+
+
+def _turned(box: Box) -> Box:
+    return Box(gain=box.gain, sides=box.sides[::-1])
 
 
 def coarse_gain(sums: Float, contrast: Contrast) -> float:
@@ -145,32 +159,47 @@ class _Search:
         prices = self.prices.sets(self.sums.shape[1 + side], gaps=self.axes[side].gaps > 0)
         return np.asarray(prices[sets.sum(axis=1)])
 
-    def interval_by_interval(self) -> Box:
+    def restricts(self, sides: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+        """(k,) whether each of the sides (k, bins) leaves rows out."""
+        return np.asarray(~sides.all(axis=1) | (self.axes[side].gaps > 0))
+
+    def best(
+        self, value: Float, firsts: NDArray[np.bool_], seconds: NDArray[np.bool_], both: NDArray[np.bool_]
+    ) -> Boxes:
+        """The best of k regions by their values (k,), and the best of those that restrict `both` (k,)."""
+        return Boxes(
+            any=_highest(value, firsts, seconds), both=_highest(np.where(both, value, -np.inf), firsts, seconds)
+        )
+
+    def interval_by_interval(self) -> Boxes:
         rows, columns = _intervals(self.sums.shape[1]), _intervals(self.sums.shape[2])
         region = rows.inside @ self.sums @ columns.inside.T
         value = self.values(region, self.interval_costs(0)[:, None] + self.interval_costs(1)[None, :])
-        i, j = np.unravel_index(int(value.argmax()), value.shape)
-        return Box(gain=float(value[i, j]), sides=(rows.inside[i] > 0, columns.inside[j] > 0))
+        firsts, seconds = rows.inside > 0, columns.inside > 0
+        found = []
+        for _ in range(2):
+            i, j = np.unravel_index(int(value.argmax()), value.shape)
+            found.append(Box(gain=float(value[i, j]), sides=(firsts[i], seconds[j])))
+            value[~self.restricts(firsts, 0)] = -np.inf
+            value[:, ~self.restricts(seconds, 1)] = -np.inf
+        return Boxes(any=found[0], both=found[1])
 
-    def set_by_interval(self) -> Box:
+    def set_by_interval(self) -> Boxes:
         choices = _intervals(self.sums.shape[2])
-        within = choices.inside @ self.sums.transpose(0, 2, 1)
-        best: Box | None = None
+        within, seconds = choices.inside @ self.sums.transpose(0, 2, 1), choices.inside > 0
+        found = []
         for odds in _guesses(self.contrast):
             sets = self.contrast.cell_evidence(within, odds) > 0.0
             value = self.values((within * sets).sum(axis=2), self.set_costs(sets, 0) + self.interval_costs(1))
-            top = int(value.argmax())
-            if best is None or value[top] > best.gain:
-                best = Box(gain=float(value[top]), sides=(sets[top], choices.inside[top] > 0))
-        assert best is not None
-        return best
+            found.append(self.best(value, sets, seconds, self.restricts(sets, 0) & self.restricts(seconds, 1)))
+        return _best_of(found)
 
-    def set_by_set(self) -> Box:
+    def set_by_set(self) -> Boxes:
         """Alternate between the two columns, starting from each single level of the second and from all of them."""
         b = self.sums.shape[2]
         turned = np.ascontiguousarray(self.sums.transpose(0, 2, 1))
         seconds = np.concatenate([np.eye(b, dtype=bool), np.ones((1, b), dtype=bool)])
-        best = Box(gain=-np.inf, sides=(np.ones(self.sums.shape[1], dtype=bool), np.ones(b, dtype=bool)))
+        found = []
         for odds in _guesses(self.contrast):
             chosen = seconds
             for _ in range(2):
@@ -178,7 +207,17 @@ class _Search:
                 halves = firsts.astype(np.float64) @ self.sums
                 chosen = self.contrast.cell_evidence(halves, odds) > 0.0
             value = self.values((halves * chosen).sum(axis=2), self.set_costs(firsts, 0) + self.set_costs(chosen, 1))
-            top = int(value.argmax())
-            if value[top] > best.gain:
-                best = Box(gain=float(value[top]), sides=(firsts[top], chosen[top]))
-        return best
+            found.append(self.best(value, firsts, chosen, self.restricts(firsts, 0) & self.restricts(chosen, 1)))
+        return _best_of(found)
+
+
+def _highest(value: Float, firsts: NDArray[np.bool_], seconds: NDArray[np.bool_]) -> Box:
+    top = int(value.argmax())
+    return Box(gain=float(value[top]), sides=(firsts[top], seconds[top]))
+
+
+def _best_of(found: Sequence[Boxes]) -> Boxes:
+    return Boxes(
+        any=max((boxes.any for boxes in found), key=lambda box: box.gain),
+        both=max((boxes.both for boxes in found), key=lambda box: box.gain),
+    )

@@ -13,7 +13,7 @@ from errata.core.columns import Bool, Float, Int
 from errata.ops.bins import Axis
 from errata.ops.ground import Ground
 from errata.ops.literals import Absent, Levels, Literal, Span
-from errata.ops.rectangles import Box, Pairing, best_box, best_side, coarse_gain
+from errata.ops.rectangles import Box, Boxes, Pairing, best_boxes, best_side, coarse_gain
 
 __all__ = ["MOST_PAIRS", "PairBoxes", "Start", "extensions", "literal_of", "single_starts"]
 
@@ -34,9 +34,9 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairBoxes:
-    """The best region of each pair of columns; when rows are taken away, only leading pairs are done anew."""
+    """The best regions of each pair of columns; when rows are taken away, only leading pairs are done anew."""
 
-    boxes: dict[tuple[int, int], Box] = field(default_factory=dict)
+    boxes: dict[tuple[int, int], Boxes] = field(default_factory=dict)
 
     def scan(self, ground: Ground, pairs: Iterable[tuple[int, int]] | None = None) -> None:
         """Find the best region of these pairs of axes (None: of all, or of the `MOST_PAIRS` that lead a screening)."""
@@ -55,17 +55,23 @@ class PairBoxes:
                 first_of, pairing = i, Pairing(code(i), axes[i], ground.contrast)
             sums = pairing.sums(code(j), axes[j])
             both = (axes[i], axes[j])
-            self.boxes[i, j] = best_box(sums, both, ground.contrast, prices=ground.prices, least=ground.least)
+            self.boxes[i, j] = best_boxes(sums, both, ground.contrast, prices=ground.prices, least=ground.least)
 
     def rescan(self, ground: Ground) -> None:
         """Do the leading pairs anew on ground that lost rows."""
-        leading = sorted(self.boxes, key=lambda pair: -self.boxes[pair].gain)[:_STALE]
+        leading = sorted(self.boxes, key=lambda pair: -self.boxes[pair].any.gain)[:_STALE]
         self.scan(ground, leading)
 
     def starts(self, ground: Ground, most: int) -> list[Start]:
-        """The best regions, best first, at most one per pair."""
-        leading = sorted(self.boxes, key=lambda pair: -self.boxes[pair].gain)[:most]
-        return [_pair_start(self.boxes[pair], pair, ground) for pair in leading]
+        """The best regions, best first, at most one per pair; some restrict one column only, or none."""
+        leading = sorted(self.boxes, key=lambda pair: -self.boxes[pair].any.gain)[:most]
+        return [_pair_start(self.boxes[pair].any, pair, ground) for pair in leading]
+
+    def starts_of_two(self, ground: Ground, most: int) -> list[Start]:
+        """The best regions that restrict two columns, best first, one per pair."""
+        there = [pair for pair in self.boxes if self.boxes[pair].both.gain > -np.inf]
+        leading = sorted(there, key=lambda pair: -self.boxes[pair].both.gain)[:most]
+        return [_pair_start(self.boxes[pair].both, pair, ground) for pair in leading]
 
 
 def leading_pairs(ground: Ground) -> list[tuple[int, int]]:

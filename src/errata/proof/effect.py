@@ -29,7 +29,7 @@ from errata.stats.permutation import (
     smallest_permutation_p,
 )  # fmt: skip
 
-__all__ = ["Measurement", "Test", "measure", "run_test"]
+__all__ = ["GroupContrast", "Measurement", "Test", "group_contrast", "measure", "run_test"]
 
 Bool = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -126,46 +126,68 @@ _NO_REST = "no row outside is comparable with its members"
 
 def _test_groups(sample: Sample, cells: Cells, member: Bool, *, seed: int) -> Test:
     """Groups are the unit: sign flips where membership varies within groups, else whole groups permuted."""
-    members, members_loss = cells.count(member), cells.add(member, sample.loss)
-    comparable = _comparable(cells, members)
-    if not comparable.any():
+    contrast = group_contrast(cells, member, sample.loss)
+    if contrast is None:
         return Test(name=None, p_value=None, why=_NO_REST)
-    inside = np.bincount(cells.group[comparable], weights=members[comparable], minlength=cells.groups)
-    whole = np.bincount(cells.group[comparable], weights=cells.rows[comparable], minlength=cells.groups)
-    varies = (inside > 0) & (inside < whole)
-    if not varies.any():
-        return _test_whole_groups(sample, cells, comparable, chosen=inside > 0, present=whole > 0, seed=seed)
-    sums = group_sums(cells, members, members_loss)
-    telling = int(np.count_nonzero(sums))
+    if contrast.chosen is not None:
+        return _test_whole_groups(sample, contrast.sums, contrast.chosen, seed=seed)
+    telling = int(np.count_nonzero(contrast.sums))
     if telling == 0:
         return Test(name=None, p_value=None, why="no group holds comparable rows on both sides that differ in error")
-    constant = int(np.count_nonzero((inside == whole) & (whole > 0)))
+    constant = contrast.constant
     caveat = f"{constant} groups lie wholly inside and say nothing in the test" if constant else ""
     return Test(
-        name="sign flips of groups", p_value=sign_flip_test(sums, seed=seed), smallest=smallest_flip_p(telling),
-        caveat=caveat,
+        name="sign flips of groups", p_value=sign_flip_test(contrast.sums, seed=seed),
+        smallest=smallest_flip_p(telling), caveat=caveat,
     )  # fmt: skip
 
 
-def _test_whole_groups(
-    sample: Sample, cells: Cells, comparable: Bool, *, chosen: Bool, present: Bool, seed: int
-) -> Test:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GroupContrast:
+    """What each group says of a rule.
+
+    sums      (g,) where membership varies within groups: members' loss above that of their cell; else each group's
+              loss above the mean of its classes, over the groups that can be compared
+    chosen    (g,) the member groups where the rule is constant within every group, else None
+    constant  groups that lie wholly inside, which a rule that varies elsewhere does not use
+    """
+
+    sums: Floats
+    chosen: Bool | None
+    constant: int
+
+
+def group_contrast(cells: Cells, member: Bool, loss: Floats) -> GroupContrast | None:
+    """What groups say of `(n,) bool` members with `(n,)` losses; None where nothing can be compared."""
+    members, members_loss = cells.count(member), cells.add(member, loss)
+    comparable = _comparable(cells, members)
+    if not comparable.any():
+        return None
+    inside = np.bincount(cells.group[comparable], weights=members[comparable], minlength=cells.groups)
+    whole = np.bincount(cells.group[comparable], weights=cells.rows[comparable], minlength=cells.groups)
+    if ((inside > 0) & (inside < whole)).any():
+        constant = int(np.count_nonzero((inside == whole) & (whole > 0)))
+        return GroupContrast(sums=group_sums(cells, members, members_loss), chosen=None, constant=constant)
+    strata = int(cells.stratum.max(initial=0)) + 1
+    rows = np.bincount(cells.stratum, weights=cells.rows, minlength=strata)
+    total = np.bincount(cells.stratum, weights=cells.loss, minlength=strata)
+    excess = cells.loss - cells.rows * (total / np.maximum(rows, 1.0))[cells.stratum]
+    sums = np.bincount(cells.group[comparable], weights=excess[comparable], minlength=cells.groups)
+    present = whole > 0
+    return GroupContrast(sums=np.asarray(sums, dtype=np.float64)[present], chosen=(inside > 0)[present], constant=0)
+
+
+def _test_whole_groups(sample: Sample, sums: Floats, chosen: Bool, *, seed: int) -> Test:
     """Membership permuted over whole groups; statistic: sum over member groups of the loss above the class mean."""
-    groups = int(present.sum())
+    groups = len(sums)
     if sample.known:
         return Test(name=None, p_value=None, why="it selects whole groups, and some of them lie among explore rows too")
     if sample.binary and sample.loss.mean() > 0.5 and groups < GROUPS_WHERE_MOST_ARE_WRONG:
         return Test(name=None, p_value=None, why=f"most rows are wrong and only {groups} groups can be compared")
-    strata = int(cells.stratum.max(initial=0)) + 1
-    rows = np.bincount(cells.stratum, weights=cells.rows, minlength=strata)
-    loss = np.bincount(cells.stratum, weights=cells.loss, minlength=strata)
-    excess = cells.loss - cells.rows * (loss / np.maximum(rows, 1.0))[cells.stratum]
-    sums = np.bincount(cells.group[comparable], weights=excess[comparable], minlength=cells.groups)
     return Test(
-        name="whole groups permuted",
-        p_value=choice_test(np.asarray(sums, dtype=np.float64)[present], chosen[present], seed=seed),
+        name="whole groups permuted", p_value=choice_test(sums, chosen, seed=seed),
         smallest=smallest_choice_p(groups, int(chosen.sum())),
-    )
+    )  # fmt: skip
 
 
 def _comparable(cells: Cells, members: Floats) -> Bool:

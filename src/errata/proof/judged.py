@@ -93,7 +93,7 @@ def finding_of(
         test=judged.test.name if judged.p_value is not None else None,
         baseline=ground.baseline, strata=ground.strata, p_value=judged.p_value, q_value=q_value,
         share_of_errors=judged.share, examples=tuple(examples),
-        evidence=_comparison(judged, evaluation), caveats=_caveats(judged, limits, status),
+        evidence=(*_comparison(judged, evaluation), *proposal.slice.evidence), caveats=_caveats(judged, limits, status),
     )  # fmt: skip
 
 

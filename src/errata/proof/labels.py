@@ -84,8 +84,9 @@ def _evidence(found: Suspects | None, evaluation: Evaluation) -> tuple[Evidence,
     estimate, count = found.estimate, len(found.rule)
     precision = Statistic(
         name="estimated precision", value=estimate.precision, interval=(estimate.low, estimate.high), n=count,
-        words=f"About {100 * estimate.precision:.0f} % of the {count} listed labels ({100 * estimate.low:.0f} to "
-        f"{100 * estimate.high:.0f} %) are expected to be wrong, by comparison with flips planted at random.",
+        words=f"If wrong labels are random flips, about {100 * estimate.precision:.0f} % of the {count} listed labels "
+        f"({100 * estimate.low:.0f} to {100 * estimate.high:.0f} %) are wrong, by comparison with flips planted here. "
+        "Rows that are hard or unusual look the same: only a review can tell them apart.",
     )  # fmt: skip
     recall = Statistic(
         name="planted flips found", value=estimate.found, n=estimate.planted,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from errata.core.evaluation import Evaluation
+from errata.core.evaluation import OUTPUT_COLUMNS, Evaluation
 from errata.core.finding import Family
 from errata.core.rules import And, Not, Or, Where
 from errata.core.rules import Test as Predicate
@@ -96,19 +96,22 @@ def gather(slices: Sequence[Slice], evaluation: Evaluation, kinds: Mapping[Famil
 
 def output_columns(evaluation: Evaluation) -> frozenset[str]:
     """Columns that no rule to be confirmed may read: those found to be output, prediction and scores."""
-    named = (*evaluation.outputs, evaluation.dataset.prediction, *evaluation.dataset.scores)
+    named = (*OUTPUT_COLUMNS, *evaluation.outputs, evaluation.dataset.prediction, *evaluation.dataset.scores)
     return frozenset(name for name in named if name is not None)
 
 
 def settle(
     proposals: Sequence[Proposal], kinds: Mapping[Family, Ground], *, rows: int, min_support: int | None,
-    max_proposals: int,
+    max_proposals: int, held_out: bool = True,
 ) -> Settled:  # fmt: skip
-    """Drop what is too small, merge what is alike or nested, drop what is redundant, and cap the number."""
+    """Drop what is too small, merge what is alike or nested, drop what is redundant, and cap the number.
+
+    held_out  whether confirm rows must hold the least support too
+    """
     dropped: list[Dropped] = []
     circular, kept = [], []
     for proposal in proposals:
-        why = _too_small(proposal, kinds[proposal.family], rows=rows, least=min_support)
+        why = _too_small(proposal, kinds[proposal.family], rows=rows, least=min_support, held_out=held_out)
         if why:
             dropped.append(_drop(proposal, why))
         elif proposal.reads:
@@ -138,9 +141,10 @@ def _family(rule: Rule, member: Bool, evaluation: Evaluation, ground: Ground) ->
     return "class rates" if whole and 0 < members.sum() < rows.sum() else "errors"
 
 
-def _too_small(proposal: Proposal, ground: Ground, *, rows: int, least: int | None) -> str:
+def _too_small(proposal: Proposal, ground: Ground, *, rows: int, least: int | None, held_out: bool) -> str:
     member = proposal.members(rows)
-    for name, sample in (("explore", ground.explore), ("confirm", ground.confirm)):
+    folds = (("explore", ground.explore), ("confirm", ground.confirm))
+    for name, sample in folds if held_out else folds[:1]:
         needed = _least(ground, least)
         found = sample.support(member[sample.rows])
         if found < needed:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from errata.core.columns import Level
+from errata.core.diagnosis import Diagnosis
 from errata.core.errors import ErrataError
 from errata.core.evaluation import Evaluation
 from errata.core.evidence import Examples
@@ -13,9 +15,11 @@ from errata.core.finding import Finding
 from errata.report.rows import find_rows, label_text, predicted_text, row_fold, value_text, values_of
 from errata.report.thumbnails import data_uri
 
-__all__ = ["Album", "Example", "Field", "Picture", "Side", "side_of"]
+__all__ = ["Album", "Example", "Field", "Picture", "Side", "side_of", "text_of"]
 
 MOST_FIELDS = 6
+MOST_QUOTED = 400
+"""Characters of a text that are shown: a short paragraph."""
 LEAST_FIELDS = 2
 ROOM = 48
 """Characters that a table of half the page has for values, beside the row and its label."""
@@ -43,7 +47,10 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One row as it is shown: `anchor` leads to it in the table of rows, None where the table has no room for it."""
+    """One row as it is shown: `anchor` leads to it in the table of rows, None where the table has no room for it.
+
+    quote  the beginning of its text, None where rows are no texts
+    """
 
     id: str
     anchor: str | None
@@ -52,6 +59,7 @@ class Example:
     fold: str | None
     picture: Picture | None
     fields: tuple[Field, ...]
+    quote: str | None = None
 
     @property
     def wrong(self) -> bool:
@@ -73,12 +81,14 @@ class Album:
 
     prefix    of anchors and picture keys, so that several runs fit in one page
     evaluation  None for a run that was opened without its rows: then values come from the evidence alone
+    text      the column of texts, None where rows are no texts
     """
 
     prefix: str
     evaluation: Evaluation | None
     most_rows: int
     picture_bytes: int
+    text: str | None = None
     pictures: dict[str, Picture] = field(default_factory=dict)
     rows: dict[str, Example] = field(default_factory=dict)
     _places: dict[str, int] = field(default_factory=dict)
@@ -105,11 +115,15 @@ class Album:
         elif values:
             label, predicted = (value_text(values.get(word)) if word in values else None for word in _SPECIAL)
         # Label and prediction have places of their own; a data column that happens to be called so is the label itself.
-        names = [column for column in values if column not in _SPECIAL or column in rule_columns]
+        names = [
+            column for column in values
+            if column != self.text and (column not in _SPECIAL or column in rule_columns)
+        ]  # fmt: skip
         shown = Example(
             id=name, anchor=self._anchor(name), label=label, predicted=predicted, fold=fold,
             picture=self._picture(name, row),
-            fields=tuple(_field(column, values, saw, rule_columns) for column in names),
+            fields=tuple(_field(column, values, self._told(column, values, saw), rule_columns) for column in names),
+            quote=self._quote(values, row),
         )  # fmt: skip
         if shown.anchor is not None:
             known = self.rows.get(name)
@@ -121,6 +135,24 @@ class Album:
         if name in self.rows:
             return self.rows[name].anchor
         return f"{self.prefix}row-{len(self.rows) + 1}" if len(self.rows) < self.most_rows else None
+
+    def _told(
+        self, column: str, values: Mapping[str, Level | None], saw: Mapping[str, Level | None]
+    ) -> Mapping[str, Level | None]:
+        """What the model saw without the numbers that stand for words: the code of a level tells nobody anything."""
+        table = None if self.evaluation is None else self.evaluation.dataset.table
+        words = isinstance(values[column], str | bool)
+        if table is not None and column in table:
+            words = words or table.column(column).kind in ("category", "boolean")
+        return {name: value for name, value in saw.items() if isinstance(value, str)} if words else saw
+
+    def _quote(self, values: Mapping[str, Level | None], row: int | None) -> str | None:
+        if self.text is None:
+            return None
+        found = values.get(self.text)
+        if found is None and self.evaluation is not None and row is not None:
+            found = self.evaluation.dataset.table.column(self.text).value(row)
+        return value_text(_readable(str(found)), most=MOST_QUOTED) if found else "no text"
 
     def _picture(self, name: str, row: int | None) -> Picture | None:
         if name in self.pictures:
@@ -136,6 +168,20 @@ class Album:
         picture = Picture(key=f"{self.prefix}picture-{len(self.pictures) + 1}", uri=uri)
         self.pictures[name] = picture
         return picture
+
+
+def _readable(text: str) -> str:
+    """A text on one line, with a sign in place of what cannot be printed."""
+    words = " ".join(text[: 4 * MOST_QUOTED].split())
+    return "".join("�" if unicodedata.category(sign) in ("Cc", "Cs", "Co", "Cn") else sign for sign in words)
+
+
+def text_of(diagnosis: Diagnosis) -> str | None:
+    """The column of texts of a run, None where its rows are no texts."""
+    if diagnosis.evaluation is not None:
+        return diagnosis.evaluation.dataset.text
+    named = diagnosis.run.data.get("text")
+    return None if named is None else str(named)
 
 
 def _field(

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from errata.core.diagnosis import Diagnosis
-from errata.core.evidence import Comparison, Examples, Heatmap, Statistic, TreePath
+from errata.core.evidence import Comparison, Examples, Heatmap, Predicate, Statistic, TreePath
 from errata.core.finding import Finding
 from errata.core.rules import Where
-from errata.describe.numbers import UNKNOWN, count, counted, is_rate, number, percent, percents, shown
+from errata.describe.numbers import UNKNOWN, count, counted, is_rate, number, of_unit, percent, percents, shown
 from errata.describe.sentences import Numbers, barely, numbers, sentence, title
 from errata.describe.wording import Wording, capitalised
 from errata.report.commands import Commands, commands
 from errata.report.examples import Album, Side, side_of
 from errata.report.figures import Bars, Heat, Icicle, bars, heat, icicle
+from errata.report.maps import Chart, charts_of
+from errata.report.words import Word, words_of
 
 __all__ = ["Code", "FindingView", "Lean", "Stratum", "Test", "finding_view", "lean_view"]
 
@@ -74,7 +76,10 @@ class Lean:
 
 @dataclass(frozen=True, kw_only=True)
 class FindingView:
-    """Everything that the page shows of one finding; `six` are the rows of the first screen."""
+    """Everything that the page shows of one finding; `six` are the rows of the first screen.
+
+    uncompared  whether some members enter neither rate, as no row of their class is left to compare them with
+    """
 
     place: int
     id: str
@@ -95,12 +100,15 @@ class FindingView:
     pictures: bool
     tree: Icicle | None
     heats: tuple[Heat, ...]
+    charts: tuple[Chart, ...]
+    words: tuple[Word, ...]
     strata: tuple[Stratum, ...]
     strata_left: int
     remaining: tuple[str, ...]
     statistics: tuple[str, ...]
     explanations: tuple[str, ...]
     caveats: tuple[str, ...]
+    uncompared: bool
     codes: tuple[Code, ...]
     commands: Commands
     tests: tuple[Test, ...]
@@ -118,7 +126,7 @@ def finding_view(
     evaluation = diagnosis.evaluation
     told, wording = numbers(finding, evaluation), Wording(evaluation)
     name, effect = _words(finding, diagnosis)
-    evidence = next((item for item in finding.evidence if isinstance(item, Examples)), None)
+    evidence = next((item for item in finding.evidence if isinstance(item, Examples) and not item.words), None)
     wrong_ids = evidence.wrong if evidence is not None else finding.examples
     right_ids = evidence.right if evidence is not None else ()
     if evaluation is None or evaluation.dataset.image is None:
@@ -146,13 +154,18 @@ def finding_view(
         pictures=any(name in album.pictures for name in wrong_ids),
         tree=tree_of(finding, metric, wording) if pictures else None,
         heats=heats_of(finding, wording) if pictures else (),
+        words=words_of(finding),
+        charts=charts_of(finding, wording.unit_noun) if pictures else (),
         strata=strata[:MOST_STRATA],
         strata_left=max(0, len(strata) - MOST_STRATA),
         remaining=remaining_of(finding),
         statistics=statistics_of(finding),
         explanations=wording.explanations(finding.rule),
         # The sentence says it already.
-        caveats=tuple(words for words in finding.caveats if not words.startswith("barely:")),
+        caveats=tuple(
+            of_unit(words, wording.unit_noun) for words in finding.caveats if not words.startswith("barely:")
+        ),
+        uncompared=any("no comparable rows" in words for words in finding.caveats),
         codes=codes_of(finding, diagnosis),
         commands=commands(finding, diagnosis),
         tests=tests_of(finding, told),
@@ -298,8 +311,9 @@ def remaining_of(finding: Finding) -> tuple[str, ...]:
 
 
 def statistics_of(finding: Finding) -> tuple[str, ...]:
-    """Every other Statistic, as a sentence."""
-    return tuple(
+    """The Predicate and every other Statistic, as sentences."""
+    predicates = tuple(item.words for item in finding.evidence if isinstance(item, Predicate) and item.words)
+    return predicates + tuple(
         item.words or f"{capitalised(item.name)}: {UNKNOWN if item.value is None else number(item.value)}."
         for item in finding.evidence
         if isinstance(item, Statistic) and item.name != "remaining"
@@ -315,13 +329,18 @@ def _statistic(item: Statistic, finding: Finding) -> str:
 def codes_of(finding: Finding, diagnosis: Diagnosis) -> tuple[Code, ...]:
     """The predicate to copy: as text, as SQL, as a line of Python."""
     rule = finding.rule
-    if not isinstance(rule, Where):
-        return (_code("Rule", rule.text),)
     native = diagnosis.evaluation.dataset.native if diagnosis.evaluation is not None else None
+    if isinstance(rule, Where):
+        return (_code("Rule", rule.text), *_runnable(rule, native))
+    roughly = [Where.parse(item.where) for item in finding.evidence if isinstance(item, Predicate) and item.where]
+    codes = [code for where in roughly for code in (_code("Roughly", where.text), *_runnable(where, native))]
+    return (_code("Rule", rule.text), *codes)
+
+
+def _runnable(where: Where, native: str | None) -> tuple[Code, Code]:
     return (
-        _code("Rule", rule.text),
-        _code("SQL", f"SELECT * FROM data\nWHERE {rule.sql()}"),
-        _code("Python", rule.python(native or "pandas")),
+        _code("SQL", f"SELECT * FROM data\nWHERE {where.sql()}"),
+        _code("Python", where.python(native or "pandas")),
     )
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from errata.core.columns import Level
 from errata.core.diagnosis import Diagnosis
-from errata.core.evidence import Comparison, Examples
+from errata.core.evidence import Comparison, Examples, Predicate
 from errata.core.finding import Finding
 from errata.core.rules import Where
-from errata.describe.numbers import count, is_rate, percent
+from errata.describe.numbers import count, is_rate, of_unit, percent, unit_noun
 from errata.describe.sentences import looked, sentence, title, verdict
 from errata.describe.wording import capitalised
 from errata.report.commands import commands, repeat
-from errata.report.findings import clipped, lean_view, remaining_of, strata_of
+from errata.report.examples import text_of
+from errata.report.findings import clipped, lean_view, remaining_of, statistics_of, strata_of
 from errata.report.rows import value_text
 from errata.report.runs import OPEN, facts_of, leading_findings
 
@@ -50,7 +52,7 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def _run(diagnosis: Diagnosis, level: int) -> str:
     run, mark = diagnosis.run, "#" * level
-    noun = "images" if run.data.get("modality") == "image" else "rows"
+    noun = unit_noun(run.data.get("modality"))
     confirmed = list(diagnosis.confirmed)
     leading = leading_findings(diagnosis)
     name = escaped(str(run.data.get("name")))
@@ -68,7 +70,7 @@ def _run(diagnosis: Diagnosis, level: int) -> str:
         if len(others) > MOST_LINES:
             parts.append(f"and {count(len(others) - MOST_LINES)} more.")
     parts.append(f"{mark}# What this run did")
-    parts += [f"> {escaped(words)}" for words in run.caveats]
+    parts += [f"> {escaped(of_unit(words, noun))}" for words in run.caveats]
     parts.append("\n".join(f"- {fact.name}: {escaped(fact.text)}" for fact in facts_of(diagnosis, noun)))
     aside = run.data.get("set_aside") or ()
     if aside:
@@ -81,7 +83,7 @@ def _run(diagnosis: Diagnosis, level: int) -> str:
 
 
 def _finding(finding: Finding, diagnosis: Diagnosis, place: int, mark: str) -> str:
-    evaluation = diagnosis.evaluation
+    evaluation, noun = diagnosis.evaluation, unit_noun(diagnosis.run.data.get("modality"))
     name = clipped(title(finding, evaluation), 300)
     effect = capitalised(sentence(finding, evaluation, style="effect"))
     parts = [f"{mark}# {place}. {escaped(name)}", escaped(f"{effect}.")]
@@ -89,28 +91,33 @@ def _finding(finding: Finding, diagnosis: Diagnosis, place: int, mark: str) -> s
         what = "all errors" if is_rate(finding.metric.name) else "the total error"
         members = count(finding.support.confirm)
         parts.append(f"It holds {percent(finding.share_of_errors)} of {what}; {members} held-out rows.")
-    parts += [escaped(words) for words in remaining_of(finding)]
-    parts += [f"> {escaped(words)}" for words in finding.caveats]
+    parts += [escaped(words) for words in (*remaining_of(finding), *statistics_of(finding))]
+    parts += [f"> {escaped(of_unit(words, noun))}" for words in finding.caveats]
     strata = strata_of(finding)
     if len(strata) > 1 and any(isinstance(item, Comparison) for item in finding.evidence):
         cells = [(one.name, one.inside, one.inside_rate, one.outside, one.outside_rate) for one in strata[:MOST_ROWS]]
         parts.append(_table(("class", "inside", "wrong", "the rest", "wrong"), cells))
     for item in finding.evidence:
         if isinstance(item, Examples) and item.values:
-            parts.append(_examples(item))
+            parts.append(_examples(item, text_of(diagnosis)))
             break
     parts.append(_code(finding.rule.text))
-    if isinstance(finding.rule, Where):
-        parts.append(_code(finding.rule.sql(), "sql"))
+    roughly = [Where.parse(item.where) for item in finding.evidence if isinstance(item, Predicate) and item.where]
+    for rule in [finding.rule] if isinstance(finding.rule, Where) else roughly:
+        parts.append(_code(rule.sql(), "sql"))
     parts.append(_code(commands(finding, diagnosis).explain, "sh"))
     return "\n\n".join(parts)
 
 
-def _examples(item: Examples) -> str:
+def _examples(item: Examples, text: str | None) -> str:
     ids = [name for name in item.wrong if name in item.values][:MOST_ROWS]
     names = list(dict.fromkeys(column for name in ids for column in item.values[name]))[:6]
     lines = []
     for name in ids:
         values = item.values[name]
-        lines.append((name, *(value_text(values[column], most=40) if column in values else "" for column in names)))
+        lines.append((name, *(_cell(values, column, most=160 if column == text else 40) for column in names)))
     return _table(("wrong row", *(escaped(clipped(column, 24)) for column in names)), lines)
+
+
+def _cell(values: Mapping[str, Level | None], column: str, *, most: int) -> str:
+    return value_text(values[column], most=most) if column in values else ""

@@ -14,9 +14,9 @@ from errata.core.errors import ErrataError
 from errata.core.evaluation import CONFIRM, EXPLORE, FOLDS, SEALED, Evaluation
 from errata.core.evidence import Examples
 from errata.core.finding import Finding
-from errata.describe.numbers import count, counted, is_rate, listed, number, percent
+from errata.describe.numbers import count, counted, is_rate, listed, number, percent, unit_noun
 from errata.describe.sentences import looked, sentence, title, verdict
-from errata.report.examples import Album, Side, side_of
+from errata.report.examples import Album, Side, side_of, text_of
 from errata.report.figures import Bars, bars, bars_scale
 from errata.report.findings import clipped, p_text
 from errata.report.page import environment
@@ -85,10 +85,12 @@ def diagnosis_html(diagnosis: Diagnosis) -> str:
     """A compact table of the confirmed findings with bars and thumbnails; what could hide where there are none."""
     confirmed = list(diagnosis.confirmed)
     leading = leading_findings(diagnosis)
-    album = Album(prefix="", evaluation=diagnosis.evaluation, most_rows=0, picture_bytes=_PICTURE_BYTES)
+    album = Album(
+        prefix="", evaluation=diagnosis.evaluation, most_rows=0, picture_bytes=_PICTURE_BYTES, text=text_of(diagnosis)
+    )
     scale = bars_scale(confirmed)
     shown = leading[:MOST]
-    if diagnosis.evaluation is not None and diagnosis.evaluation.dataset.image is not None:
+    if diagnosis.evaluation is not None and _can_be_looked_at(diagnosis.evaluation):
         album.know([name for finding in shown for name in _wrong(finding)])
     lines = [
         _line(
@@ -163,7 +165,7 @@ def evaluation_html(evaluation: Evaluation) -> str:
 
 def dataset_html(dataset: Dataset) -> str:
     """What a dataset holds: its columns with kind, role, values and missing share; some images where it has them."""
-    noun = "image" if dataset.image is not None else "row"
+    noun = unit_noun(dataset.modality).removesuffix("s")
     names = dataset.table.names
     aside = ", ".join(f"{item.column} ({item.why})" for item in dataset.set_aside)
     facts = [
@@ -234,15 +236,21 @@ def _pictures(dataset: Dataset) -> list[str]:
 
 
 def _wrong(finding: Finding) -> tuple[str, ...]:
-    found = next((item.wrong for item in finding.evidence if isinstance(item, Examples)), finding.examples)
+    shown = (item.wrong for item in finding.evidence if isinstance(item, Examples) and not item.words)
+    found = next(shown, finding.examples)
     return found[:THUMBNAILS]
 
 
 def _side(finding: Finding, album: Album) -> Side:
     evaluation = album.evaluation
-    if evaluation is None or evaluation.dataset.image is None:
+    if evaluation is None or not _can_be_looked_at(evaluation):
         return _NO_ROWS
     return side_of(_wrong(finding), finding, None, album, most=THUMBNAILS)
+
+
+def _can_be_looked_at(evaluation: Evaluation) -> bool:
+    """Whether rows are pictures or texts, which say more than a table of values."""
+    return evaluation.dataset.image is not None or evaluation.dataset.text is not None
 
 
 def _render(page: Page) -> str:

@@ -144,4 +144,5 @@ def value_text(value: Level | None, *, most: int = MOST_CHARACTERS) -> str:
 def values_of(evaluation: Evaluation, row: int, names: Sequence[str]) -> Mapping[str, Level | None]:
     """The values of one row in some columns."""
     table = evaluation.dataset.table
-    return {name: table.column(name).value(row) for name in names if name in table}
+    plain = [name for name in names if name in table and table.kind_of(name) not in ("embedding", "scores")]
+    return {name: table.column(name).value(row) for name in plain}

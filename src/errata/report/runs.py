@@ -10,11 +10,12 @@ from typing import Any
 from errata.core.diagnosis import Diagnosis, MethodRecord, RunRecord
 from errata.core.evidence import Examples, TreePath
 from errata.core.finding import Finding
-from errata.describe.numbers import count, counted, is_rate, listed, number, percent
+from errata.describe.numbers import count, counted, is_rate, listed, number, of_unit, percent, unit_noun
+from errata.describe.proofs import calibrated, many_tests, proof
 from errata.describe.sentences import looked, notable_seen, verdict
-from errata.describe.wording import Wording, level_text
+from errata.describe.wording import Wording, capitalised, level_text
 from errata.report.commands import folder_of, repeat
-from errata.report.examples import Album, Example, Picture
+from errata.report.examples import Album, Example, Picture, text_of
 from errata.report.figures import Curve, Icicle, bars_scale, curve, icicle
 from errata.report.findings import FindingView, Lean, finding_view, lean_view
 
@@ -125,8 +126,11 @@ class _Views:
 
 def run_view(diagnosis: Diagnosis, *, prefix: str, detail: Detail) -> RunView:
     """One run with as much detail as the page has room for."""
-    run, noun = diagnosis.run, "images" if diagnosis.run.data.get("modality") == "image" else "rows"
-    album = Album(prefix=prefix, evaluation=diagnosis.evaluation, most_rows=detail.rows, picture_bytes=detail.pictures)
+    run, noun = diagnosis.run, unit_noun(diagnosis.run.data.get("modality"))
+    album = Album(
+        prefix=prefix, evaluation=diagnosis.evaluation, most_rows=detail.rows, picture_bytes=detail.pictures,
+        text=text_of(diagnosis),
+    )  # fmt: skip
     views = _views(diagnosis, album, detail)
     leading = leading_findings(diagnosis)[:OPEN]
     trees = [item for item in diagnosis.evidence if isinstance(item, TreePath)]
@@ -142,7 +146,8 @@ def run_view(diagnosis: Diagnosis, *, prefix: str, detail: Detail) -> RunView:
         figures=_figures(diagnosis, noun), facts=facts_of(diagnosis, noun),
         methods=tuple(_method_line(item) for item in run.methods),
         timings=tuple(Fact(name=name, text=_seconds(value)) for name, value in run.timings.items()),
-        aside=tuple(aside[:MOST_ASIDE]), aside_left=max(0, len(aside) - MOST_ASIDE), caveats=run.caveats,
+        aside=tuple(aside[:MOST_ASIDE]), aside_left=max(0, len(aside) - MOST_ASIDE),
+        caveats=tuple(of_unit(words, noun) for words in run.caveats),
         advice=advice(diagnosis, noun), rows=tuple(album.rows.values()), pictures=tuple(album.pictures.values()),
         explain_row=f"errata explain {folder_of(diagnosis)} --id ROW",
         check=f"errata check {folder_of(diagnosis)} NEW_DATA", command=repeat(diagnosis),
@@ -268,7 +273,9 @@ def facts_of(diagnosis: Diagnosis, noun: str) -> tuple[Fact, ...]:
         (noun.capitalize(), listed(folds)),
         ("Predictions", _PREDICTIONS.get(run.predictions, run.predictions)),
         ("Tested", "; ".join(families) or "nothing reached the test"),
-        ("Multiplicity", {"bh": "Benjamini-Hochberg within each family"}.get(run.multiplicity, run.multiplicity)),
+        ("Proof", proof(run)),
+        ("Multiplicity", many_tests(run)),
+        ("Calibration", "" if run.calibration is None else capitalised(calibrated(run.calibration))),
         ("Look", looks.get(run.looks, f"number {run.looks} at these predictions, so it confirms nothing new")),
         ("Model", _model_line(run)),
         ("Groups", str(run.data["group"]) if run.data.get("group") else ""),

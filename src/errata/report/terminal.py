@@ -6,7 +6,8 @@ from typing import Any
 
 from errata.core.diagnosis import Diagnosis
 from errata.core.finding import Finding
-from errata.describe.numbers import counted, percent
+from errata.describe.numbers import counted, of_unit, percent, unit_noun
+from errata.describe.proofs import calibrated
 from errata.describe.sentences import barely, looked, numbers, title, verdict
 from errata.describe.wording import capitalised
 from errata.report.commands import folder_of
@@ -29,6 +30,7 @@ def summary(diagnosis: Diagnosis, *, width: int | None = None) -> Any:
     from rich.text import Text
 
     columns = Console().width if width is None else width
+    noun = unit_noun(diagnosis.run.data.get("modality"))
     parts: list[Any] = [Text(verdict(diagnosis), style="bold"), Text(looked(diagnosis), style="dim")]
     leading = leading_findings(diagnosis)
     if leading:
@@ -41,7 +43,9 @@ def summary(diagnosis: Diagnosis, *, width: int | None = None) -> Any:
         rest = len(diagnosis.confirmed) - len(shown)
         if rest:
             parts.append(Text(f"and {rest} more, smaller or folded under a better one", style="dim"))
-    parts += [Text(f"! {words}", style="yellow") for words in diagnosis.run.caveats]
+    if diagnosis.run.calibration is not None:
+        parts.append(Text(f"Calibrated on these rows: {calibrated(diagnosis.run.calibration)}."))
+    parts += [Text(f"! {of_unit(words, noun)}", style="yellow") for words in diagnosis.run.caveats]
     ended = _ended(diagnosis)
     if ended:
         parts.append(Text(ended, style="dim"))

@@ -83,7 +83,7 @@ DATA = os.environ.get("FRESH_DATA", "")
 MODEL = os.environ.get("FRESH_MODEL", "" if "FRESH_PREDICTION" in os.environ else {call.get("model") or ""!r})
 LABEL = {role("label")!r}
 PREDICTION = os.environ.get("FRESH_PREDICTION", {prediction or ""!r})
-ID, GROUP, TIME = {role("id")!r}, {role("group")!r}, {role("time")!r}
+ID, GROUP, TIME, TEXT = {role("id")!r}, {role("group")!r}, {role("time")!r}, {role("text")!r}
 TRAINED_ON = {origin_of_fresh_rows(run.run)!r}
 TASK, METRIC, POSITIVE = {run.run.task!r}, {run.run.metric!r}, {positive!r}
 RUN = {folder}  # rows that this run read are left out, where it still lies there
@@ -97,7 +97,7 @@ def fresh():
         pytest.skip("FRESH_DATA names no fresh rows")
     rows = fresh_rows(
         DATA, model=MODEL or None, label=LABEL, prediction=PREDICTION or None, id=ID, group=GROUP, time=TIME,
-        task=TASK, metric=METRIC, positive=POSITIVE, trained_on=TRAINED_ON, run=RUN,
+        text=TEXT, task=TASK, metric=METRIC, positive=POSITIVE, trained_on=TRAINED_ON, run=RUN,
     )
     for caveat in rows.caveats:
         warnings.warn(caveat, stacklevel=1)

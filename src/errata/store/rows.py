@@ -32,7 +32,7 @@ _NOTE = b"errata"
 
 _DATASET = (
     "name", "modality", "label", "prediction", "scores", "score_classes", "id", "group", "time", "split", "input_names",
-    "set_aside", "caveats", "fingerprint", "native", "origin",
+    "text", "set_aside", "caveats", "fingerprint", "native", "origin",
 )  # fmt: skip
 _EVALUATION = (
     "model", "task", "metric", "classes", "features", "outputs", "set_aside", "predictions", "caveats", "fingerprint",
@@ -100,6 +100,8 @@ def _added(evaluation: Evaluation) -> dict[str, Column]:
         added["group"] = _raw(evaluation.group)
     if evaluation.scores is not None:
         added["scores"] = Column(kind="scores", values=evaluation.scores)
+    if evaluation.cross is not None:
+        added["cross"] = _raw(evaluation.cross)
     return {OURS + name: column for name, column in added.items()}
 
 
@@ -119,10 +121,16 @@ def fold_column(evaluation: Evaluation) -> Column:
     return Column(kind="category", values=evaluation.fold.astype(np.int32), levels=tuple(FOLDS.values()))
 
 
+def cross_column(cross: NDArray[np.int8]) -> Column:
+    """The fold in which each row of a cross-confirmation was judged, "cross:1" on; missing for the others."""
+    levels = tuple(f"cross:{fold + 1}" for fold in range(int(cross.max(initial=-1)) + 1))
+    return Column(kind="category", values=cross.astype(np.int32), levels=levels)
+
+
 def write_members(evaluation: Evaluation, members: Mapping[str, Bool], path: Path) -> None:
     """Write `id`, `fold` and one boolean column per finding id; every row, in the order of the data."""
     dataset = evaluation.dataset
-    columns = {"fold": fold_column(evaluation)}
+    columns = {"fold": fold_column(evaluation) if evaluation.cross is None else cross_column(evaluation.cross)}
     for name, mask in members.items():
         columns[name] = Column(kind="boolean", values=np.ascontiguousarray(mask).view(np.int8))
     notes = {name: note(column) for name, column in columns.items()}
@@ -201,6 +209,7 @@ def read_evaluation(
         fold=rows.ours("fold").astype(np.int8),
         counted=rows.ours("counted") == 1,
         group=rows.ours("group") if rows.has("group") else None,
+        cross=rows.ours("cross").astype(np.int8) if rows.has("cross") else None,
         **_fields(rows.said["evaluation"]),
     )
 

@@ -69,7 +69,7 @@ class SliceLattice:
             return _proposals(self._as_published(evaluation), evaluation)
         job.progress(0.0, _words(len(evaluation.features)))
         candidates = search(
-            evaluation, max_literals=self.max_literals, min_support=self.min_support, most=self.slices
+            evaluation, max_literals=self.max_literals, min_support=self.min_support, most=self.slices, weak=True
         )
         regions = [candidate.where for candidate in candidates]
         return _proposals([*regions, *self._worse_classes(evaluation)], evaluation)

@@ -1,7 +1,8 @@
 """An image encoder without labels: a dictionary of small patches, learnt by k-means on explore images.
 
 Every patch of an image is brought to equal contrast and whitened, and told by how much nearer than usual it lies to
-each entry of the dictionary; that is summed over the four quadrants and reduced to the leading principal components.
+each entry of the dictionary; that is summed over the four quadrants. Beside it stand the light and colour of a coarse
+grid, which equal contrast takes away. Both together are reduced to the leading principal components.
 Minutes of training are not needed: it takes seconds, no weights come from elsewhere, and it is plain arrays.
 
 Reference: A. Coates, H. Lee, A. Y. Ng, "An Analysis of Single-Layer Networks in Unsupervised Feature Learning",
@@ -32,6 +33,8 @@ PATCHES = 60_000
 FIT_IMAGES = 6_000
 DIMENSIONS = 128
 _EACH = 60
+_GRID = 4
+_GRID_WEIGHT = 0.5
 _BLOCK = 64
 # Regularisers of contrast and whitening for pixels in 0..255, from the paper.
 _CONTRAST = 10.0
@@ -59,6 +62,9 @@ def fit(image: Image, rows: Int, *, rng: np.random.Generator) -> Fitted:
     features = _features(image, chosen, fitted)
     centre = features.mean(axis=0)
     scale = np.maximum(features.std(axis=0), 1e-6)
+    # Both parts standardised, the grid would be drowned by the many more words.
+    coarse = _GRID * _GRID * colours
+    scale[-coarse:] /= np.sqrt(_GRID_WEIGHT * (features.shape[1] - coarse) / coarse)
     standard = (features - centre) / scale
     dimensions = min(DIMENSIONS, standard.shape[1], len(standard))
     axes = np.linalg.eigh((standard.T @ standard / len(standard)).astype(np.float64))[1]
@@ -146,7 +152,7 @@ def _blocks(values: Array, size: int) -> Sequence[Array]:
 def _features(
     image: Image, rows: Int, fitted: Fitted, *, progress: Callable[[int, int], None] | None = None
 ) -> NDArray[np.float32]:
-    """(m, 4 k): how much nearer than usual the patches of each quadrant lie to each word, on average."""
+    """(m, 4 k + g): how much nearer than usual the patches of each quadrant lie to each word, then the coarse grid."""
     side, colours = int(fitted.options["side"]), int(fitted.options["colours"])
     patch = int(fitted.options["patch"])
     words = np.asarray(fitted.arrays["words"])
@@ -156,7 +162,8 @@ def _features(
     pool = np.zeros((4, places * places), dtype=np.float32)
     pool[quadrant, np.arange(places * places)] = 1.0
     pool /= np.maximum(pool.sum(axis=1, keepdims=True), 1.0)
-    found = np.empty((len(rows), 4 * len(words)), dtype=np.float32)
+    near_to = 4 * len(words)
+    found = np.empty((len(rows), near_to + _GRID * _GRID * colours), dtype=np.float32)
     for start in range(0, len(rows), _BLOCK):
         block = np.stack(_pictures(image, rows[start : start + _BLOCK], side, colours))
         windows = np.lib.stride_tricks.sliding_window_view(block, (patch, patch), axis=(1, 2))
@@ -166,7 +173,9 @@ def _features(
                              + (words * words).sum(axis=1), 0.0)  # fmt: skip
         away = np.sqrt(squares)
         near = np.maximum(away.mean(axis=1, keepdims=True) - away, 0.0).reshape(len(block), places * places, -1)
-        found[start : start + len(block)] = np.matmul(pool, near).reshape(len(block), -1)
+        found[start : start + len(block), :near_to] = np.matmul(pool, near).reshape(len(block), -1)
+        grid = _resampled(np.moveaxis(_resampled(np.moveaxis(block, 1, 0), _GRID), 2, 0), _GRID)
+        found[start : start + len(block), near_to:] = np.moveaxis(grid, 2, 0).reshape(len(block), -1) / 255.0
         if progress is not None:
             progress(min(start + _BLOCK, len(rows)), len(rows))
     return found

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from errata.ops.encoders.fitted import Fitted
 
-__all__ = ["VERSION", "encode", "fit"]
+__all__ = ["VERSION", "encode", "fit", "terms_of"]
 
 VERSION = 1
 TERMS = 20_000
@@ -32,7 +32,7 @@ def fit(texts: Sequence[str], *, rng: np.random.Generator) -> Fitted:
     """
     seen: Counter[str] = Counter()
     for text in texts:
-        seen.update(set(_terms(text)))
+        seen.update(set(terms_of(text)))
     frequent = sorted((term for term, count in seen.items() if count >= LEAST), key=lambda term: (-seen[term], term))
     terms = frequent[:TERMS]
     if not terms:
@@ -68,7 +68,8 @@ def encode(texts: Sequence[str], fitted: Fitted) -> NDArray[np.float32]:
     return found
 
 
-def _terms(text: str) -> list[str]:
+def terms_of(text: str) -> list[str]:
+    """The words of a text in lower case, exclamation and question marks, and pairs of neighbours."""
     words = _WORD.findall(text.lower())
     return words + [f"{first} {second}" for first, second in pairwise(words)]
 
@@ -82,7 +83,7 @@ def _weighed(texts: Sequence[str], terms: Sequence[str], weights: NDArray[np.flo
     values: list[float] = []
     ends = [0]
     for text in texts:
-        counts = Counter(place[term] for term in _terms(text) if term in place)
+        counts = Counter(place[term] for term in terms_of(text) if term in place)
         columns.extend(counts)
         values.extend(1.0 + np.log(count) for count in counts.values())
         ends.append(len(columns))

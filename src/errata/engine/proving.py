@@ -1,0 +1,122 @@
+"""Propose and confirm, on a split of the rows or across five folds; and the same again to calibrate a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from errata.confirm import Confirmation, confirm
+from errata.core.columns import Bool
+from errata.core.diagnosis import Calibration
+from errata.core.evaluation import Evaluation
+from errata.core.method import Job
+from errata.engine.pool import each
+from errata.engine.propose import Proposals, propose
+from errata.engine.rerun import Proposer, Trying, portable
+from errata.ops.measure.ngrams import with_ngrams
+from errata.proof.calibrate import CrossSearch, SplitSearch, calibrate
+from errata.proof.cross import confirm_across
+from errata.proof.settings import Proof, ProofKind
+
+__all__ = ["Proved", "prove"]
+
+Progress = Callable[[float, str], None]
+
+LEAST_RERUNS = 199
+"""A cross-confirmation that is calibrated is rerun at least so often: its critical value stands for those of reruns."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Proved:
+    """What was proposed and what became of it.
+
+    evaluation   the rows with the fold in which each was judged; every row confirms in a cross-confirmation
+    calibration  None where it was not asked for
+    """
+
+    proof: ProofKind
+    proposals: Proposals
+    confirmation: Confirmation
+    evaluation: Evaluation
+    calibration: Calibration | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Done:
+    """What was proved, and what a calibration runs again: the search, and which rows confirm in it."""
+
+    proved: Proved
+    search: SplitSearch | CrossSearch
+    judged: Bool | None = None
+
+
+def prove(
+    methods: Sequence[Any], evaluation: Evaluation, how: Proof, *, job: Job, watch: Callable[[str], None],
+    seed: int = 0, split_seed: int = 0,
+) -> Proved:  # fmt: skip
+    """Run methods and judge what they propose as `how` says.
+
+    job    for the first run of the methods on a split, and where progress is reported
+    watch  told the name of each part when it ends
+    """
+    report = job.progress
+    first, second = (_part(report, 0.0, 0.4), _part(report, 0.4, 1.0)) if how.calibrate else (report, report)
+    job = replace(job, progress=first)
+    if how.kind(evaluation) == "cross":
+        done = _across(methods, evaluation, how, job=job, seed=seed, split_seed=split_seed)
+    else:
+        done = _split(methods, evaluation, how, job=job, watch=watch, seed=seed)
+    watch("confirm")
+    if not how.calibrate:
+        return done.proved
+    told = calibrate(portable(evaluation), done.search, judged=done.judged, each=each, progress=second)
+    watch("calibrate")
+    return replace(done.proved, calibration=told)
+
+
+def _split(
+    methods: Sequence[Any], evaluation: Evaluation, how: Proof, *, job: Job, watch: Callable[[str], None], seed: int
+) -> _Done:
+    report = job.progress
+    if not how.calibrate:
+        # Chosen by the errors of explore rows: a rerun would have to choose anew, so a calibrated run has none.
+        evaluation = with_ngrams(evaluation)
+    proposals = propose(methods, evaluation, replace(job, progress=_part(report, 0.0, 0.9)))
+    watch("propose")
+    check = partial(
+        confirm, alpha=how.alpha, min_support=how.min_support, min_difference=how.min_difference,
+        max_proposals=how.max_proposals, multiplicity=how.multiplicity,
+    )  # fmt: skip
+    confirmation = check(proposals.slices, evaluation, progress=_part(report, 0.9, 1.0))
+    proved = Proved(proof="split", proposals=proposals, confirmation=confirmation, evaluation=evaluation)
+    again = Proposer(methods=tuple(methods), seed=seed, budget=job.budget)
+    return _Done(proved=proved, search=SplitSearch(propose=again, confirm=check))
+
+
+def _across(
+    methods: Sequence[Any], evaluation: Evaluation, how: Proof, *, job: Job, seed: int, split_seed: int
+) -> _Done:
+    trying = Trying(methods, seed=seed)
+    crossed = confirm_across(
+        portable(evaluation), trying, alpha=how.alpha, multiplicity=how.multiplicity, min_support=how.min_support,
+        min_difference=how.min_difference, max_proposals=how.max_proposals, split_seed=split_seed,
+        again=lambda: trying.again, each=each, least_reruns=LEAST_RERUNS if how.calibrate else 0,
+        progress=job.progress,
+    )  # fmt: skip
+    caveats = crossed.confirmation.caveats
+    if trying.left_out:
+        caveats += (f"too slow for hundreds of reruns, and so left out: {', '.join(trying.left_out)}",)
+    proved = Proved(
+        proof="cross", proposals=Proposals(slices=(), records=trying.records),
+        confirmation=replace(crossed.confirmation, caveats=caveats),
+        evaluation=replace(evaluation, fold=crossed.evaluation.fold, cross=crossed.procedure.folds),
+    )  # fmt: skip
+    search = CrossSearch(procedure=crossed.procedure, critical=crossed.critical)
+    return _Done(proved=proved, search=search, judged=crossed.procedure.folds >= 0)
+
+
+def _part(progress: Progress, start: float, stop: float) -> Progress:
+    """A progress report for one stretch of the whole."""
+    return lambda share, words: progress(start + share * (stop - start), words)
