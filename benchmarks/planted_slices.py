@@ -11,7 +11,10 @@ p10, p25  share of the 10 (25) rows of highest membership that belong to the pla
 ap        average precision
 first     p10 of the first slice alone
 found     whether p10 >= .8
-confirmed the same p10 for the slices that the proof confirms, whose membership reads neither prediction nor score
+portfolio the leads of `errata.ops.portfolio`: slices of all these methods and two cells of the confusion matrix. It
+          chooses and ranks by labels, predictions and scores of the confirm rows themselves, which no single method
+          does; the planted truth is read by no side
+confirmed the same for the slices that the proof confirms, whose membership reads neither prediction nor score
 null      share of models, correctness permuted within class, for which nothing is confirmed
 
 "Level" compares the portfolio with the best single method of each column: mean difference over its settings and the
@@ -191,6 +194,14 @@ def table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     return lines
 
 
+def _level(lines: Sequence[dict[str, Any]], measure: str) -> str:
+    """One sentence on where the portfolio stands in a measure."""
+    mean = np.mean([line[measure]["gap"] for line in lines])
+    below = [line["column"] for line in lines if line[measure]["low"] < -0.02]
+    words = ", ".join(below) or "none"
+    return f"Mean difference over {len(lines)} columns: {mean:+.3f}. Columns whose lower end is below -.02: {words}."
+
+
 def page(result: dict[str, Any]) -> str:
     """The committed table."""
     lines = [
@@ -214,7 +225,7 @@ def page(result: dict[str, Any]) -> str:
             values = " | ".join(f"{cell['means'][side]:.2f}" for side in sides)
             level = f"{cell['gap']:+.3f} ({cell['low']:+.3f})"
             lines.append(f"| {line['column']} | {line['settings']} | {values} | {cell['best']} | {level} |")
-        lines.append("")
+        lines += ["", _level(result["lines"], measure), ""]
     lines += [
         "## Found (p10 of at least .8) and silence without a slice",
         "",
@@ -227,6 +238,9 @@ def page(result: dict[str, Any]) -> str:
         lines.append(
             f"| {line['column']} | {values} | {line['null']['models']} | {'-' if silent is None else f'{silent:.2f}'} |"
         )
+    nulls = sum(line["null"]["models"] for line in result["lines"])
+    silent = sum(line["null"]["models"] * (line["null"]["silent"] or 0.0) for line in result["lines"])
+    lines += ["", f"Null models in all: {nulls}, nothing confirmed in {silent:.0f} of them."]
     return "\n".join(lines) + "\n"
 
 

@@ -46,7 +46,7 @@ def says(texts):
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     texts, labels = texts_and_labels()
-    return errata.diagnose(says, (texts, labels), out=folder / "out", state=folder / "state")
+    return errata.diagnose(says, (texts, labels), out=folder / "out", state=folder / "state", proof="split")
 
 
 def test_the_error_that_was_planted_is_found(run):

@@ -173,7 +173,9 @@ def check(
         metric=before.metric, positive=before.positive, trained_on=origin_of_fresh_rows(diagnosis.run), device=device,
         allow_pickle=allow_pickle, progress=progress,
     )  # fmt: skip
-    fresh = replace(fresh, evaluation=recomputed(fresh.evaluation, was.sources))
+    from errata.open import open_encoder
+
+    fresh = replace(fresh, evaluation=recomputed(fresh.evaluation, was.sources, open_encoder=open_encoder))
     chosen = [
         Asked.of(finding) for finding in diagnosis.findings
         if finding.status in ("confirmed", "seen") and finding.family != "labels"

@@ -24,7 +24,7 @@ from errata.engine.outcome import Outcome, from_output, from_table, losses, posi
 from errata.engine.predict import predict_all
 from errata.engine.remote import prepared
 from errata.engine.trial import asked_at_the_end, try_model
-from errata.open import open_dataset, open_model
+from errata.open import open_dataset, open_encoder, open_model
 from errata.ops.measure.columns import measured
 from errata.ops.near_duplicates import near_duplicates
 from errata.ops.outputs import detect_outputs, identifiers, named_outputs
@@ -106,7 +106,7 @@ def evaluate(
     if embeddings == ():
         return evaluation
     return embedded(
-        evaluation, model=said.shown, asked=embeddings, seed=seed,
+        evaluation, model=said.shown, asked=embeddings, seed=seed, open_encoder=open_encoder,
         progress=lambda share, words: report(0.93 + 0.07 * share, words),
     )  # fmt: skip
 

@@ -9,10 +9,11 @@ from errata.core.dataset import Dataset
 from errata.core.model import Model
 from errata.datasets.kinds import read_dataset
 from errata.datasets.roles import Roles
+from errata.engine.embed import Opened
 from errata.engine.told import told
 from errata.models.connect import connect
 
-__all__ = ["open_dataset", "open_model"]
+__all__ = ["open_dataset", "open_encoder", "open_model"]
 
 
 def open_dataset(data: Any, *, roles: Roles | None = None) -> Dataset:
@@ -23,6 +24,16 @@ def open_dataset(data: Any, *, roles: Roles | None = None) -> Dataset:
     Raises UsageError for data that cannot be read, with what to do about it.
     """
     return data if isinstance(data, Dataset) else read_dataset(data, roles or Roles())
+
+
+def open_encoder(kind: str, folder: str) -> Opened:
+    """An encoder in a folder on disk: "sentences" for texts, "clip" for the image side of a pair.
+
+    Raises UsageError for a folder that holds none; no code of the folder's own is run.
+    """
+    from errata.models.huggingface_encoders import pair_encoder, sentence_encoder
+
+    return sentence_encoder(folder) if kind == "sentences" else pair_encoder(folder)
 
 
 def open_model(

@@ -85,13 +85,13 @@ def test_an_encoder_on_disk_is_an_embedding_that_may_confirm(sentences) -> None:
     import pandas as pd
 
     from errata.datasets.roles import Roles
-    from errata.open import open_dataset
+    from errata.open import open_dataset, open_encoder
 
     data = open_dataset(pd.DataFrame(frame), roles=Roles(text="review"))
     evaluation = evaluate(data, embeddings=(f"sentences:{sentences}",))
     assert evaluation.embeddings == ("embedding:sentences",)
     assert "embedding:sentences" not in evaluation.outputs
-    again = recomputed(evaluate(data), evaluation.dataset.sources)
+    again = recomputed(evaluate(data), evaluation.dataset.sources, open_encoder=open_encoder)
     np.testing.assert_allclose(
         again.column("embedding:sentences").values, evaluation.column("embedding:sentences").values, atol=1e-6
     )

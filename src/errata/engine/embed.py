@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,23 @@ __all__ = ["ENCODERS", "OWN", "defaults", "embedded", "recomputed"]
 Progress = Callable[[float, str], None]
 
 PREFIX = "embedding:"
+FOLDERS = ("sentences", "clip")
+"""Encoders that the user has on disk, by the name that stands before their folder."""
 OWN = ("penultimate", "scores")
 """Embeddings that are the model's own: they may propose and not confirm."""
 _BATCH = 256
+
+
+class Opened(Protocol):
+    """An encoder from a folder; `encode` takes texts, or images."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    def encode(self, inputs: Any, /) -> NDArray[np.float32]: ...
+
+
+OpenEncoder = Callable[[str, str], Opened]
+"""Opens the encoder of a kind ("sentences", "clip") in a folder: see `errata.open.open_encoder`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +65,7 @@ def embedded(
     model: Model | None = None,
     asked: Sequence[str] | None = None,
     seed: int = 0,
+    open_encoder: OpenEncoder | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """The evaluation with embedding columns beside those that the data brought.
@@ -57,6 +73,7 @@ def embedded(
     asked  names without "embedding:": "raw", "inputs", "encoder", "words", "penultimate", "penultimate:LAYER" or
            "scores", "sentences:FOLDER" or "clip:FOLDER"; what suits the data and the model when None (`defaults`)
 
+    open_encoder  opens an encoder that the user has on disk
     Raises UsageError for a name that is not known or that the data or the model do not offer.
     """
     report = progress or (lambda share, told: None)
@@ -74,7 +91,7 @@ def embedded(
             sources.append(Source(kind=column, columns=(column,)))
             own.append(column)
             continue
-        encoder = _known(name, evaluation.dataset)
+        encoder = _known(name, evaluation.dataset, open_encoder)
         rows = np.flatnonzero((evaluation.fold == 0) & evaluation.counted)
         fitted = encoder.fit(_seen(evaluation), rows, np.random.default_rng(seed))
         columns[column] = Column(kind="embedding", values=encoder.encode(_seen(evaluation), fitted))
@@ -97,7 +114,9 @@ def defaults(evaluation: Evaluation, model: object) -> tuple[str, ...]:
     return (*(() if brought else fitted), *own)
 
 
-def recomputed(evaluation: Evaluation, sources: Sequence[Source]) -> Evaluation:
+def recomputed(
+    evaluation: Evaluation, sources: Sequence[Source], *, open_encoder: OpenEncoder | None = None
+) -> Evaluation:
     """Other rows with the embedding and n-gram columns that a run fitted; the model's own embeddings are left out.
 
     Raises UsageError where the data lack what a source reads.
@@ -114,7 +133,7 @@ def recomputed(evaluation: Evaluation, sources: Sequence[Source]) -> Evaluation:
             name = f"{name}:{source.options['folder']}"
         if name.partition(":")[0] in OWN:
             continue
-        encoder = _known(name, evaluation.dataset)
+        encoder = _known(name, evaluation.dataset, open_encoder)
         options: Mapping[str, Level] = source.options
         fitted = Fitted(options=options, arrays=source.arrays)
         columns[column] = Column(kind="embedding", values=encoder.encode(evaluation.dataset, fitted))
@@ -124,9 +143,11 @@ def recomputed(evaluation: Evaluation, sources: Sequence[Source]) -> Evaluation:
     return replace(evaluation, dataset=dataset)
 
 
-def _known(name: str, dataset: Dataset) -> Encoder:
+def _known(name: str, dataset: Dataset, open_encoder: OpenEncoder | None) -> Encoder:
     kind, _, folder = name.partition(":")
-    encoder = ENCODERS.get(kind) if not folder else FOLDERS.get(kind, lambda where: None)(folder)
+    encoder = None if folder else ENCODERS.get(kind)
+    if folder and kind in FOLDERS and open_encoder is not None:
+        encoder = _on_disk(kind, folder, open_encoder)
     if encoder is None and kind in FOLDERS:
         raise UsageError(f"The embedding `{kind}` needs a folder.", hint=f"such as `{kind}:models/all-MiniLM-L6-v2`.")
     if encoder is None:
@@ -214,43 +235,27 @@ def _encode_inputs(dataset: Dataset, fitted: Fitted) -> NDArray[np.float32]:
     return inputs.encode(dataset.read, len(dataset), fitted)
 
 
-def _sentences(folder: str) -> Encoder:
-    from errata.models.huggingface_encoders import sentence_encoder
-
-    opened = sentence_encoder(folder)
-    return Encoder(
-        modalities=("text",), version=1, fit=lambda dataset, rows, rng: _of_folder(folder, opened.fingerprint),
-        encode=lambda dataset, fitted: opened.encode(_texts(dataset)),
-    )  # fmt: skip
-
-
-def _clip(folder: str) -> Encoder:
-    from errata.models.huggingface_encoders import pair_encoder
-
-    opened = pair_encoder(folder)
+def _on_disk(kind: str, folder: str, open_encoder: OpenEncoder) -> Encoder:
+    """An encoder that the user has in a folder: nothing is fitted."""
+    opened = open_encoder(kind, folder)
+    kept = Fitted(options={"folder": str(Path(folder).resolve()), "weights": opened.fingerprint})
 
     def encode(dataset: Dataset, fitted: Fitted) -> NDArray[np.float32]:
         del fitted
-        assert dataset.image is not None
         parts = []
         for start in range(0, len(dataset), _BATCH):
-            rows = range(start, min(start + _BATCH, len(dataset)))
-            parts.append(opened.encode([dataset.image(row) for row in rows]))
+            rows = np.arange(start, min(start + _BATCH, len(dataset)))
+            parts.append(opened.encode(_texts(dataset, rows) if kind == "sentences" else _images(dataset, rows)))
         return np.concatenate(parts)
 
-    return Encoder(
-        modalities=("image",), version=1, fit=lambda dataset, rows, rng: _of_folder(folder, opened.fingerprint),
-        encode=encode,
-    )  # fmt: skip
+    modality = "text" if kind == "sentences" else "image"
+    return Encoder(modalities=(modality,), version=1, fit=lambda dataset, rows, rng: kept, encode=encode)
 
 
-def _of_folder(folder: str, fingerprint: str) -> Fitted:
-    """Nothing is fitted: the encoder is what lies in the folder."""
-    return Fitted(options={"folder": str(Path(folder).resolve()), "weights": fingerprint})
+def _images(dataset: Dataset, rows: Int) -> list[NDArray[np.uint8]]:
+    assert dataset.image is not None
+    return [dataset.image(int(row)) for row in rows]
 
-
-FOLDERS: Mapping[str, Callable[[str], Encoder]] = {"sentences": _sentences, "clip": _clip}
-"""Encoders that the user has on disk, by the name that stands before their folder."""
 
 ENCODERS: Mapping[str, Encoder] = {
     "encoder": Encoder(modalities=("image",), version=patches.VERSION, fit=_fit_patches, encode=_encode_patches),

@@ -20,7 +20,7 @@ from errata.core.evaluation import OUTPUT_COLUMNS, Evaluation
 from errata.core.evidence import Evidence
 from errata.core.method import Job, info, options
 from errata.core.slices import Slice
-from errata.engine.machine import cores
+from errata.engine.machine import cores, numeric_threads
 from errata.ops.comparable import within_comparable
 from errata.ops.conjunctions import imitate
 
@@ -58,7 +58,9 @@ def propose(methods: Sequence[Any], evaluation: Evaluation, job: Job) -> Proposa
     if len(planned) < 2 or cores() < 2:
         done = [work(index) for index in range(len(planned))]
     else:
-        with ThreadPoolExecutor(max_workers=min(cores(), len(planned))) as pool, watch.stopping():
+        workers = min(cores(), len(planned))
+        # Methods share the cores: each with as many threads as there are cores would stand in the others' way.
+        with numeric_threads(max(1, cores() // workers)), ThreadPoolExecutor(workers) as pool, watch.stopping():
             done = list(pool.map(work, range(len(planned))))
     found: dict[str, Slice] = {}
     for ran in done:

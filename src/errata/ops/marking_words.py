@@ -48,7 +48,8 @@ def marking_words(texts: Sequence[str], member: Bool, *, most: int = 12) -> list
         return []
     a = np.array([inside[term] for term in terms], dtype=np.float64)
     b = np.array([outside[term] for term in terms], dtype=np.float64)
-    prior = _PRIOR * (a + b) / (n + m)
+    # A term that every text has still has odds.
+    prior = _PRIOR * np.minimum((a + b) / (n + m), 0.999)
     spared = _PRIOR - prior
     odds = np.log((a + prior) / (n - a + spared)) - np.log((b + prior) / (m - b + spared))
     z = odds / np.sqrt(1.0 / (a + prior) + 1.0 / (b + prior))

@@ -25,6 +25,9 @@ Words = NDArray[np.uint64]
 JACCARD = 0.8
 NESTED = 0.95
 REDUNDANT_ABOVE = 0.05
+EMBEDDED_LITERALS = 8
+"""Conditions that a rule over an embedding counts as where it stands against others on explore rows (ours): it was
+fitted there with hundreds of numbers, and a predicate that does nearly as well says what it means."""
 LEAST_ROWS = 10
 LEAST_GROUPS = 5
 
@@ -260,8 +263,8 @@ def _drop(proposal: Proposal, why: str, *, under: str | None = None) -> Dropped:
 
 
 def _literals(rule: Rule) -> int:
-    """How many conditions a rule makes; 1 for rules that are not predicates."""
-    return _atoms(rule.test) if isinstance(rule, Where) else 1
+    """How many conditions a rule makes; what a rule over an embedding counts as, see `EMBEDDED_LITERALS`."""
+    return _atoms(rule.test) if isinstance(rule, Where) else EMBEDDED_LITERALS
 
 
 def _atoms(test: Predicate) -> int:

@@ -280,10 +280,10 @@ def _write_sources(sources: Sequence[Source], folder: Path) -> None:
     for index, source in enumerate(sources):
         folder.mkdir(exist_ok=True)
         name = f"{index:02d}-{re.sub('[^a-z0-9]+', '-', source.kind.lower())}"
+        files = (f"sources/{name}.npz",) if source.arrays else source.files
         if source.arrays:
             np.savez(folder / f"{name}.npz", **source.arrays)  # type: ignore[arg-type]
-            source = replace(source, files=(f"sources/{name}.npz",))
-        write_json(folder / f"{name}.json", encode(source))
+        write_json(folder / f"{name}.json", encode(replace(source, files=files)))
 
 
 @contextmanager

@@ -1,0 +1,134 @@
+"""Learning to Split as a method: planted failures become slices, and silence stays silence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from errata.core.columns import Column, Table
+from errata.core.embedded import Learned, embedded_from_json
+from errata.core.errors import UsageError
+from errata.core.evaluation import CONFIRM, Evaluation
+from errata.core.method import Job
+from errata.methods.discover.learning_to_split import LearningToSplit
+from errata.testing import World
+
+pytest.importorskip("torch", reason="needs torch")
+
+NAME = "embedding:x"
+
+
+def job(seed: int = 0) -> Job:
+    return Job(rng=np.random.default_rng(seed))
+
+
+def embedded(x: np.ndarray, label: np.ndarray, wrong: np.ndarray) -> Evaluation:
+    """An evaluation with an embedding; a wrong row is taken for the next class."""
+    k = int(label.max()) + 1
+    levels = tuple(f"c{code}" for code in range(k))
+    columns = {
+        "label": Column(kind="category", values=label.astype(np.int32), levels=levels),
+        "prediction": Column(kind="category", values=((label + wrong) % k).astype(np.int32), levels=levels),
+        NAME: Column(kind="embedding", values=x.astype(np.float32)),
+    }
+    return World(name="embedded", table=Table(columns), outside=0.1).evaluation()
+
+
+def corner(seed: int = 0, n: int = 1_800) -> tuple[Evaluation, np.ndarray]:
+    """Rows in one corner of the first two dimensions are wrong in 60 of 100 cases, elsewhere in 5."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, 8))
+    hard = (x[:, 0] > 0.4) & (x[:, 1] > 0.4)
+    return embedded(x, rng.integers(0, 2, n), rng.random(n) < np.where(hard, 0.6, 0.05)), hard
+
+
+def blobs(seed: int = 0, n: int = 600, flipped: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Three clear classes; a share of the labels is moved to one of the others."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(0, 3, n)
+    x = rng.standard_normal((n, 6)) + 3.0 * np.eye(6)[true]
+    moved = rng.random(n) < flipped
+    return x, np.where(moved, (true + rng.integers(1, 3, n)) % 3, true), moved
+
+
+def test_the_models_own_failures_become_a_rule_that_holds_on_rows_never_seen() -> None:
+    evaluation, hard = corner()
+    slices = LearningToSplit(predictor="none").run(evaluation.explore(), job())
+    held_out = evaluation.part(CONFIRM)
+    members, truth = slices[0].rule.members(held_out), hard[held_out.rows]
+    assert (members & truth).sum() / (members | truth).sum() > 0.5
+    assert slices[0].evidence[0].value > 0.4
+
+
+def test_a_rule_can_be_saved_and_read() -> None:
+    evaluation, _ = corner()
+    rule = LearningToSplit(predictor="none").run(evaluation.explore(), job())[0].rule
+    assert isinstance(rule, Learned)
+    again = embedded_from_json(rule.to_json(), rule.arrays())
+    assert again == rule
+    assert np.array_equal(again.members(evaluation), rule.members(evaluation))
+
+
+def test_errors_at_random_give_nothing() -> None:
+    rng = np.random.default_rng(0)
+    evaluation = embedded(rng.standard_normal((1_200, 8)), rng.integers(0, 2, 1_200), rng.random(1_200) < 0.15)
+    assert not LearningToSplit(predictor="none").run(evaluation.explore(), job())
+
+
+def test_wrong_labels_are_a_split_of_the_data() -> None:
+    x, given, moved = blobs(flipped=0.2, n=800)
+    evaluation = embedded(x, given, moved)
+    mine = job()
+    slices = LearningToSplit(frozen=False, loops=4).run(evaluation.explore(), mine)
+    assert len(slices) == 1
+    held_out = evaluation.part(CONFIRM)
+    members, truth = slices[0].rule.members(held_out), moved[held_out.rows]
+    assert (members & truth).sum() > 0.8 * truth.sum()
+    assert truth[members].mean() > 0.6
+    assert mine.said[0].startswith(f"{NAME}: Systematic split")
+    assert any(shown.name == "loop 0" and "| train " in shown.words for shown in mine.shown)
+    suspects = next(shown for shown in slices[0].evidence if getattr(shown, "name", "") == "suspected labels")
+    assert 0.08 < suspects.value < 0.22
+
+
+def test_clean_data_have_no_systematic_split() -> None:
+    x, given, _ = blobs()
+    rng = np.random.default_rng(1)
+    mine = job()
+    evaluation = embedded(x, given, rng.random(len(x)) < 0.1)
+    assert not LearningToSplit(frozen=False, loops=3).run(evaluation.explore(), mine)
+    assert "No systematic split" in mine.said[0]
+
+
+def test_the_same_seed_gives_the_same_rules() -> None:
+    evaluation, _ = corner(n=1_000)
+    first, again = (LearningToSplit(predictor="none").run(evaluation.explore(), job(3)) for _ in range(2))
+    assert first
+    assert [one.rule.text for one in first] == [one.rule.text for one in again]
+
+
+def test_awkward_embeddings_are_survived() -> None:
+    rng = np.random.default_rng(0)
+    n = 160
+    wide = rng.standard_normal((n, 300))
+    wide[:, :40] = 1.0
+    wide[::7] = np.nan
+    label, wrong = rng.integers(0, 2, n), rng.random(n) < 0.3
+    method = LearningToSplit(loops=1)
+    for proposal in method.run(embedded(wide, label, wrong).explore(), job()):
+        assert np.isfinite(proposal.rule.score(embedded(wide, label, wrong))[1])
+    constant = np.ones((n, 4))
+    method.run(embedded(constant, label, wrong).explore(), job())
+    lonely = np.concatenate([np.zeros(n - 1, dtype=int), [1]])
+    method.run(embedded(rng.standard_normal((n, 4)), lonely, wrong).explore(), job())
+    assert method.run(embedded(constant[:20], label[:20], wrong[:20]).explore(), job()) == []
+    assert LearningToSplit(predictor="none").run(embedded(constant, label, np.zeros(n, bool)).explore(), job()) == []
+
+
+def test_misspelt_options_are_refused() -> None:
+    with pytest.raises(UsageError, match="linear"):
+        LearningToSplit(predictor="linaer")
+    with pytest.raises(UsageError, match=r"learning_to_split\.ratio"):
+        LearningToSplit(ratio=1.5)
+    with pytest.raises(UsageError, match="There is no embedding `embedding:y`"):
+        LearningToSplit(embedding="embedding:y").run(corner(n=200)[0].explore(), job())
