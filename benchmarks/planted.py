@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from peers import PINS, peer_python
+from peers import peer_python
 
 import errata
 from errata.confirm import confirm
@@ -386,7 +386,7 @@ def recall_table(asked: argparse.Namespace) -> list[dict[str, object]]:
         runs = many(kind, options, asked, known=False)
         row: dict[str, object] = {"kind": kind, "columns": columns, "share": share, **summary(runs)}
         few = range(min(asked.runs, asked.peer_runs))
-        for peer in PINS if asked.peers else ():
+        for peer in SCRIPTS if asked.peers else ():
             row[peer] = peer_recall(peer, (draw(kind, seed, options) for seed in few))
         rows.append(row)
         print(row, flush=True)
@@ -431,10 +431,10 @@ def page(results: dict[str, dict[str, object]]) -> str:
 
 
 def _recall_lines(rows: list[dict[str, float]]) -> list[str]:
-    head = ("kind", "columns", "rows inside", "runs", "recall", "first", "most open per region", "tested", *PINS)
+    head = ("kind", "columns", "rows inside", "runs", "recall", "first", "most open per region", "tested", *SCRIPTS)
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in rows:
-        peers = [f"{row[peer]:.2f}" if peer in row else "-" for peer in PINS]
+        peers = [f"{row[peer]:.2f}" if peer in row else "-" for peer in SCRIPTS]
         cells = [
             row["kind"], row["columns"], f"{100 * row['share']:g} %", row["runs"], f"{row['recall']:.2f}",
             f"{row['first']:.2f}", row["open"], f"{row['tested']:.1f}", *peers,
