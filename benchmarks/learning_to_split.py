@@ -19,8 +19,8 @@ blackbox   the same data; the frozen head (ERM, trained on the training rows) is
 tox21      NR-AR of ERRATA_DATA/tox21/tox21.csv.gz; hashed n-grams of the SMILES (512), a linear head; ROC-AUC.
 
 The reference runs from a checkout of YujiaBao/ls (04c0697), its two libraries for pictures and texts replaced by empty
-stand-ins: MLP 64-128-128 (dropout .3), 20 batches of 200 per epoch, no worker processes, one thread as for ours (`OMP_NUM_THREADS=1`);
-all else default.
+stand-ins: MLP 64-128-128 (dropout .3), 20 batches of 200 per epoch, no worker processes, one thread as for ours
+(`OMP_NUM_THREADS=1`); all else default.
 """
 
 from __future__ import annotations
