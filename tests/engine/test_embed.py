@@ -9,7 +9,7 @@ import pytest
 
 import errata
 from errata.core.embedded import Direction, Space
-from errata.core.errors import UsageError
+from errata.core.errors import CannotRunError, UsageError
 from errata.core.slices import ERRS_MORE, Slice
 from errata.engine.embed import embedded, recomputed
 from errata.engine.propose import as_testable
@@ -144,3 +144,30 @@ def test_an_unknown_embedding_gets_a_hint() -> None:
         evaluate(pictures(), embeddings=("words",))
     with pytest.raises(UsageError, match="this one shows none"):
         evaluate(pictures(), embeddings=("penultimate",))
+
+
+class Flat:
+    """A model that shows nothing of how it represents its inputs, though it has the verb."""
+
+    def __init__(self, scores: np.ndarray) -> None:
+        self.scores = scores
+
+    def embed(self, inputs: object, layer: str | None = None) -> np.ndarray:
+        raise CannotRunError("No layer of `Flat` can be read.", hint="name one.")
+
+
+def test_a_layer_that_cannot_be_read_is_a_caveat_unless_it_was_asked_for() -> None:
+    evaluation = evaluate(pictures())
+    found = embedded(evaluation, model=Flat(evaluation.scores))
+    assert found.embeddings == ("embedding:encoder",)
+    assert "No layer of `Flat` can be read" in found.caveats[-1]
+    with pytest.raises(CannotRunError, match="No layer"):
+        embedded(evaluation, model=Flat(evaluation.scores), asked=("penultimate",))
+
+
+def test_progress_is_told_within_an_embedding() -> None:
+    told: list[float] = []
+    evaluate(pictures(200), embeddings=("encoder",), progress=lambda share, words: told.append(share))
+    inside = [share for share in told if 0.93 < share < 1.0]
+    assert len(set(inside)) >= 3
+    assert told == sorted(told)

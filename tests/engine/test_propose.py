@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from errata.core.evaluation import EXPLORE, Evaluation
+from errata.core.evidence import Statistic
 from errata.core.method import Job, method
 from errata.core.rules import Where
 from errata.core.slices import Slice
@@ -84,3 +85,55 @@ def test_a_spent_budget_skips_what_comes_after() -> None:
     made = propose([Young(), Young(age=40)], evaluation, replace(job(), budget=0.0))
     assert [record.status for record in made.records] == ["skipped", "skipped"]
     assert "budget" in made.records[0].message
+
+
+@dataclass(frozen=True)
+class Torn:
+    """A rule that cannot be read."""
+
+    kind: str = "torn"
+    text: str = "torn"
+    columns: tuple[str, ...] = ("errata:wrong",)
+
+    def members(self, columns: object) -> np.ndarray:
+        raise RuntimeError("torn")
+
+    def to_json(self) -> dict[str, object]:
+        return {"kind": self.kind, "text": self.text, "columns": list(self.columns)}
+
+
+@method()
+@dataclass(frozen=True, kw_only=True)
+class Tearing:
+    """Proposes what cannot be turned into a rule that can be tested."""
+
+    def run(self, evaluation: Evaluation, job: Job) -> Sequence[Slice]:
+        return [Slice(rule=Torn())]
+
+
+def test_a_rule_that_breaks_takes_only_its_method_down() -> None:
+    evaluation = planted("literal", n=1_000, seed=0).evaluation()
+    made = propose([Tearing(), Young()], evaluation, job())
+    assert [record.status for record in made.records] == ["failed", "done"]
+    assert "RuntimeError: torn" in made.records[0].message
+    assert len(made.slices) == 1
+
+
+@method()
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """The slice of `Young`, with something to show of it."""
+
+    words: str = "seen"
+
+    def run(self, evaluation: Evaluation, job: Job) -> Sequence[Slice]:
+        job.say(f"said {self.words}")
+        return [Slice(rule=Where.parse("age < 30"), evidence=(Statistic(name=self.words, value=1.0),))]
+
+
+def test_what_several_methods_show_of_a_slice_stands_side_by_side() -> None:
+    evaluation = planted("literal", n=1_000, seed=0).evaluation()
+    made = propose([Shown(words="first"), Young(), Shown(words="second")], evaluation, job())
+    (only,) = made.slices
+    assert [item.name for item in only.evidence] == ["first", "second"]
+    assert [record.message for record in made.records] == ["said first", "", "said second"]

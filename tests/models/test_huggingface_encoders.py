@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,6 +96,10 @@ def test_an_encoder_on_disk_is_an_embedding_that_may_confirm(sentences) -> None:
     np.testing.assert_allclose(
         again.column("embedding:sentences").values, evaluation.column("embedding:sentences").values, atol=1e-6
     )
+    (source,) = [one for one in evaluation.dataset.sources if one.kind == "embedding:sentences"]
+    other = replace(source, options={**source.options, "weights": "others"})
+    with pytest.raises(UsageError, match="another than the run had"):
+        recomputed(evaluate(data), [other], open_encoder=open_encoder)
 
 
 def test_what_is_no_encoder_is_refused(sentences, tmp_path) -> None:

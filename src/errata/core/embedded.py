@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.atoms import write_name
-from errata.core.columns import Bool, Column, Level, Table
+from errata.core.columns import Bool, Level, Table
 from errata.core.errors import UsageError
+from errata.core.foreign import column_of, is_ours
 from errata.core.rules import Where
 
 __all__ = ["Direction", "Embedded", "Learned", "Near", "Space", "Terms", "embedded_from_json"]
@@ -148,7 +149,7 @@ class Embedded(ABC):
         Raises UsageError where the embedding is not there or has another width.
         """
         values = _embedding(columns, self.column)
-        beside = {name: _column(columns, name) for name in self._also_reads()}
+        beside = {name: column_of(columns, name) for name in self._also_reads()}
         scores = np.empty(len(values))
         for start in range(0, len(values), _BLOCK):
             rows = np.arange(start, min(start + _BLOCK, len(values)))
@@ -393,19 +394,9 @@ def embedded_from_json(plain: Mapping[str, Any], arrays: Mapping[str, NDArray[An
         ) from error
 
 
-def _column(columns: Any, name: str) -> Column:
-    if hasattr(columns, "column") and not hasattr(columns, "column_names"):
-        found = columns.column(name)
-        assert isinstance(found, Column)
-        return found
-    from errata.core.foreign import foreign_column
-
-    return foreign_column(columns, name)
-
-
 def _embedding(columns: Any, name: str) -> NDArray[Any]:
     """(n, d) values of an embedding in our columns, or under its name in any mapping of arrays."""
-    if hasattr(columns, "column") and not hasattr(columns, "column_names"):
+    if is_ours(columns):
         return np.asarray(columns.column(name).values)
     values = np.asarray(columns[name])
     if values.ndim != 2:

@@ -13,9 +13,23 @@ from numpy.typing import NDArray
 from errata.core.columns import Column, Level
 from errata.core.errors import UsageError, nearest
 
-__all__ = ["column_from", "foreign_column", "plain_level"]
+__all__ = ["column_from", "column_of", "foreign_column", "is_ours", "plain_level"]
 
 _MISSING_TYPES = ("NAType", "NaTType")
+
+
+def is_ours(frame: Any) -> bool:
+    """Whether `frame.column(name)` gives a Column; an arrow table has a method of that name too, which does not."""
+    return hasattr(frame, "column") and not hasattr(frame, "column_names")
+
+
+def column_of(frame: Any, name: str) -> Column:
+    """One column of our columns (a Table, an Evaluation) or of any frame or mapping of arrays."""
+    if is_ours(frame):
+        found = frame.column(name)
+        assert isinstance(found, Column)
+        return found
+    return foreign_column(frame, name)
 
 
 def foreign_column(frame: Any, name: str) -> Column:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from errata.core.atoms import And, Compare, Missing, Not, Op, Or, Present, Test, Value, write_value
 from errata.core.columns import Bool, Column, Level
 from errata.core.errors import UsageError
-from errata.core.foreign import foreign_column
+from errata.core.foreign import column_of
 
 __all__ = ["members"]
 
@@ -39,19 +39,10 @@ def members(test: Test, frame: Any) -> Bool:
 
     def column(name: str) -> Column:
         if name not in columns:
-            columns[name] = _column(frame, name)
+            columns[name] = column_of(frame, name)
         return columns[name]
 
     return _select(test, column)
-
-
-def _column(frame: Any, name: str) -> Column:
-    # An arrow table has a method `column` too; ours takes names only and gives a Column.
-    if hasattr(frame, "column") and not hasattr(frame, "column_names"):
-        found = frame.column(name)
-        assert isinstance(found, Column)
-        return found
-    return foreign_column(frame, name)
 
 
 def _select(test: Test, column: Callable[[str], Column]) -> Bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from errata.core.columns import Bool, Columns
@@ -59,6 +59,13 @@ class Slice:
     proposed_by: tuple[str, ...] = ()
     independent: Rule | None = None
     evidence: tuple[Evidence, ...] = field(default=(), compare=False)
+
+    def also(self, other: Slice) -> Slice:
+        """The same slice, proposed by others too: what they show of it stands beside what is shown already."""
+        return replace(
+            self, proposed_by=tuple(dict.fromkeys((*self.proposed_by, *other.proposed_by))),
+            evidence=(*self.evidence, *(shown for shown in other.evidence if shown not in self.evidence)),
+        )  # fmt: skip
 
     @property
     def id(self) -> str:

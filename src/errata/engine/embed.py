@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from errata.core.columns import Column, Int, Level
+from errata.core.columns import Column, Int, Table
 from errata.core.dataset import Dataset
-from errata.core.errors import UsageError, nearest
-from errata.core.evaluation import Evaluation
+from errata.core.errors import CannotRunError, UsageError, nearest
+from errata.core.evaluation import EXPLORE, Evaluation
 from errata.core.model import Embeds, Model
 from errata.core.source import Source
 from errata.ops.encoders import inputs, patches, raw, words
@@ -28,6 +28,8 @@ from errata.ops.measure.ngrams import with_grams
 __all__ = ["ENCODERS", "OWN", "defaults", "embedded", "recomputed"]
 
 Progress = Callable[[float, str], None]
+Tick = Callable[[int, int], None]
+"""Told how many rows of how many are done."""
 
 PREFIX = "embedding:"
 FOLDERS = ("sentences", "clip")
@@ -56,7 +58,7 @@ class Encoder:
     modalities: tuple[str, ...]
     version: int
     fit: Callable[[Dataset, Int, np.random.Generator], Fitted]
-    encode: Callable[[Dataset, Fitted], NDArray[np.float32]]
+    encode: Callable[[Dataset, Fitted, Tick], NDArray[np.float32]]
 
 
 def embedded(
@@ -72,34 +74,53 @@ def embedded(
 
     asked  names without "embedding:": "raw", "inputs", "encoder", "words", "penultimate", "penultimate:LAYER" or
            "scores", "sentences:FOLDER" or "clip:FOLDER"; what suits the data and the model when None (`defaults`)
+    open_encoder
+           opens an encoder that the user has on disk
 
-    open_encoder  opens an encoder that the user has on disk
     Raises UsageError for a name that is not known or that the data or the model do not offer.
     """
     report = progress or (lambda share, told: None)
     names = defaults(evaluation, model) if asked is None else tuple(asked)
+    seen, rows = _seen(evaluation), np.flatnonzero((evaluation.fold == EXPLORE) & evaluation.counted)
     columns: dict[str, Column] = {}
     sources: list[Source] = []
     own: list[str] = []
+    caveats: list[str] = []
     for at, name in enumerate(names):
-        column = PREFIX + (name if name.partition(":")[0] in OWN else name.partition(":")[0])
+        kind = name.partition(":")[0]
+        column = PREFIX + (name if kind in OWN else kind)
         if column in evaluation.dataset.table:
             continue
-        report(at / len(names), f"computing {column}")
-        if name.partition(":")[0] in OWN:
-            columns[column] = _own(name, evaluation, model)
+        tick = _ticking(report, at, len(names), column)
+        if kind in OWN:
+            try:
+                columns[column] = _own(name, evaluation, model, tick)
+            except CannotRunError as error:
+                if asked is not None:
+                    raise
+                caveats.append(f"The model's own layer is not searched: {error}")
+                continue
             sources.append(Source(kind=column, columns=(column,)))
             own.append(column)
             continue
         encoder = _known(name, evaluation.dataset, open_encoder)
-        rows = np.flatnonzero((evaluation.fold == 0) & evaluation.counted)
-        fitted = encoder.fit(_seen(evaluation), rows, np.random.default_rng(seed))
-        columns[column] = Column(kind="embedding", values=encoder.encode(_seen(evaluation), fitted))
+        fitted = encoder.fit(seen, rows, np.random.default_rng(seed))
+        columns[column] = Column(kind="embedding", values=encoder.encode(seen, fitted, tick))
         sources.append(_source(column, fitted, encoder.version))
-    if not columns:
-        return evaluation
     dataset = evaluation.dataset.with_table(evaluation.dataset.table.with_columns(columns), sources=tuple(sources))
-    return replace(evaluation, dataset=dataset, outputs=(*evaluation.outputs, *own))
+    return replace(
+        evaluation, dataset=dataset, outputs=(*evaluation.outputs, *own), caveats=(*evaluation.caveats, *caveats)
+    )
+
+
+def _ticking(report: Progress, at: int, count: int, column: str) -> Tick:
+    """Progress within one of several embeddings."""
+
+    def tick(done: int, total: int) -> None:
+        report((at + done / max(total, 1)) / count, f"computing {column}")
+
+    tick(0, 1)
+    return tick
 
 
 def defaults(evaluation: Evaluation, model: object) -> tuple[str, ...]:
@@ -134,11 +155,8 @@ def recomputed(
         if name.partition(":")[0] in OWN:
             continue
         encoder = _known(name, evaluation.dataset, open_encoder)
-        options: Mapping[str, Level] = source.options
-        fitted = Fitted(options=options, arrays=source.arrays)
-        columns[column] = Column(kind="embedding", values=encoder.encode(evaluation.dataset, fitted))
-    if not columns:
-        return evaluation
+        fitted = Fitted(options=source.options, arrays=source.arrays)
+        columns[column] = Column(kind="embedding", values=encoder.encode(evaluation.dataset, fitted, _untold))
     dataset = evaluation.dataset.with_table(evaluation.dataset.table.with_columns(columns))
     return replace(evaluation, dataset=dataset)
 
@@ -170,16 +188,20 @@ def _source(column: str, fitted: Fitted, version: int) -> Source:
 
 def _seen(evaluation: Evaluation) -> Dataset:
     """The data as encoders may read it: a table without label and outputs, which methods must not find in there."""
-    hidden = {evaluation.dataset.label, *evaluation.outputs}
-    names = tuple(name for name in evaluation.features if name not in hidden)
-    measured = {name for source in evaluation.dataset.sources for name in source.columns}
-    kept = {name: evaluation.dataset.table.column(name) for name in names if name not in measured}
-    if evaluation.dataset.modality != "table":
-        return evaluation.dataset
-    return evaluation.dataset.with_table(type(evaluation.dataset.table)(kept))
+    dataset = evaluation.dataset
+    if dataset.modality != "table":
+        return dataset
+    measured = {name for source in dataset.sources for name in source.columns}
+    hidden = {dataset.label, *evaluation.outputs, *measured}
+    kept = {name: dataset.table.column(name) for name in evaluation.features if name not in hidden}
+    return dataset.with_table(Table(kept))
 
 
-def _own(name: str, evaluation: Evaluation, model: object) -> Column:
+def _untold(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def _own(name: str, evaluation: Evaluation, model: object, tick: Tick) -> Column:
     kind, _, layer = name.partition(":")
     if kind == "scores":
         if evaluation.scores is None:
@@ -204,6 +226,7 @@ def _own(name: str, evaluation: Evaluation, model: object) -> Column:
                 hint="name another with --embedding penultimate:LAYER.",
             )
         found[rows] = values
+        tick(int(rows[-1]) + 1, len(dataset))
     assert found is not None
     return Column(kind="embedding", values=found)
 
@@ -220,9 +243,9 @@ def _fit_patches(dataset: Dataset, rows: Int, rng: np.random.Generator) -> Fitte
     return patches.fit(dataset.image, rows, rng=rng)
 
 
-def _encode_patches(dataset: Dataset, fitted: Fitted) -> NDArray[np.float32]:
+def _encode_patches(dataset: Dataset, fitted: Fitted, tick: Tick) -> NDArray[np.float32]:
     assert dataset.image is not None
-    return patches.encode(dataset.image, np.arange(len(dataset)), fitted)
+    return patches.encode(dataset.image, np.arange(len(dataset)), fitted, progress=tick)
 
 
 def _fit_inputs(dataset: Dataset, rows: Int, rng: np.random.Generator) -> Fitted:
@@ -230,7 +253,8 @@ def _fit_inputs(dataset: Dataset, rows: Int, rng: np.random.Generator) -> Fitted
     return inputs.fit(dataset.read, rows, rng=rng)
 
 
-def _encode_inputs(dataset: Dataset, fitted: Fitted) -> NDArray[np.float32]:
+def _encode_inputs(dataset: Dataset, fitted: Fitted, tick: Tick) -> NDArray[np.float32]:
+    del tick
     assert dataset.read is not None
     return inputs.encode(dataset.read, len(dataset), fitted)
 
@@ -240,12 +264,18 @@ def _on_disk(kind: str, folder: str, open_encoder: OpenEncoder) -> Encoder:
     opened = open_encoder(kind, folder)
     kept = Fitted(options={"folder": str(Path(folder).resolve()), "weights": opened.fingerprint})
 
-    def encode(dataset: Dataset, fitted: Fitted) -> NDArray[np.float32]:
-        del fitted
+    def encode(dataset: Dataset, fitted: Fitted, tick: Tick) -> NDArray[np.float32]:
+        before = fitted.options.get("weights")
+        if before != opened.fingerprint:
+            raise UsageError(
+                f"The encoder in `{folder}` is another than the run had (`{opened.fingerprint}`, then `{before}`).",
+                hint="put the old one back, or diagnose anew.",
+            )
         parts = []
         for start in range(0, len(dataset), _BATCH):
             rows = np.arange(start, min(start + _BATCH, len(dataset)))
             parts.append(opened.encode(_texts(dataset, rows) if kind == "sentences" else _images(dataset, rows)))
+            tick(int(rows[-1]) + 1, len(dataset))
         return np.concatenate(parts)
 
     modality = "text" if kind == "sentences" else "image"
@@ -262,12 +292,12 @@ ENCODERS: Mapping[str, Encoder] = {
     "words": Encoder(
         modalities=("text",), version=words.VERSION,
         fit=lambda dataset, rows, rng: words.fit(_texts(dataset, rows), rng=rng),
-        encode=lambda dataset, fitted: words.encode(_texts(dataset), fitted),
+        encode=lambda dataset, fitted, tick: words.encode(_texts(dataset), fitted),
     ),
     "raw": Encoder(
         modalities=("table",), version=raw.VERSION,
         fit=lambda dataset, rows, rng: raw.fit(dataset.table.take(rows), dataset.table.names),
-        encode=lambda dataset, fitted: raw.encode(dataset.table, fitted),
+        encode=lambda dataset, fitted, tick: raw.encode(dataset.table, fitted),
     ),
     "inputs": Encoder(modalities=("array",), version=inputs.VERSION, fit=_fit_inputs, encode=_encode_inputs),
 }  # fmt: skip

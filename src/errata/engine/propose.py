@@ -28,9 +28,6 @@ __all__ = ["Proposals", "as_testable", "propose"]
 
 _log = logging.getLogger("errata")
 
-EMBEDDINGS_EACH = 2
-"""Embeddings that a method is run on when none is named: the best independent one, and the model's own."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Proposals:
@@ -65,9 +62,8 @@ def propose(methods: Sequence[Any], evaluation: Evaluation, job: Job) -> Proposa
     found: dict[str, Slice] = {}
     for ran in done:
         for proposal in ran.slices:
-            known = found.get(proposal.id)
-            proposers = () if known is None else known.proposed_by
-            found[proposal.id] = replace(proposal, proposed_by=tuple(dict.fromkeys((*proposers, ran.record.name))))
+            named = replace(proposal, proposed_by=(ran.record.name,))
+            found[named.id] = found[named.id].also(named) if named.id in found else named
     return Proposals(
         slices=tuple(found.values()), records=tuple(ran.record for ran in done),
         evidence=tuple(shown for ran in done for shown in ran.evidence),
@@ -92,7 +88,8 @@ def as_testable(proposed: Slice, explore: Evaluation) -> Slice:
 
 
 def _over_embeddings(method: Any, evaluation: Evaluation) -> list[Any]:
-    """The method once for each embedding that it should read: all that suit it, where none is named."""
+    """The method once for each embedding that it should read: where none is named, the best independent one and the
+    model's own."""
     if "embedding" not in info(method).needs or getattr(method, "embedding", None) != "":
         return [method]
     independent = [name for name in evaluation.embeddings if name not in evaluation.outputs]
@@ -100,7 +97,7 @@ def _over_embeddings(method: Any, evaluation: Evaluation) -> list[Any]:
     if independent:
         # Scores beside an independent embedding gave circular proposals only, at the price of imitating each.
         own = [name for name in own if name != "embedding:scores"]
-    chosen = [*independent[: EMBEDDINGS_EACH - 1], *own[:1]] if independent else own[:EMBEDDINGS_EACH]
+    chosen = [*independent[:1], *own][:2]
     return [replace(method, embedding=name) for name in chosen] or [method]
 
 
@@ -155,16 +152,15 @@ def _ran(method: Any, evaluation: Evaluation, explore: Evaluation, job: Job) -> 
     began = time.perf_counter()
     status, message, slices = _run(method, evaluation, explore, job)
     job.progress(1.0, "done")
-    proposals = tuple(as_testable(proposed, explore) for proposed in slices)
     record = MethodRecord(
         name=info(method).name, options=options(method), seconds=round(time.perf_counter() - began, 3),
         proposed=len(slices), status=status,
         message=message or " ".join(job.said),
     )  # fmt: skip
-    return _Ran(record=record, slices=proposals, evidence=tuple(job.shown))
+    return _Ran(record=record, slices=slices, evidence=tuple(job.shown))
 
 
-def _run(method: Any, evaluation: Evaluation, explore: Evaluation, job: Job) -> tuple[str, str, Sequence[Slice]]:
+def _run(method: Any, evaluation: Evaluation, explore: Evaluation, job: Job) -> tuple[str, str, tuple[Slice, ...]]:
     missing = _lacks(info(method).needs, evaluation, job)
     if missing:
         return "skipped", missing, ()
@@ -173,7 +169,7 @@ def _run(method: Any, evaluation: Evaluation, explore: Evaluation, job: Job) -> 
     if not len(explore) or not float(explore.view().loss.sum()):
         return "skipped", "there are no errors among the explore rows", ()
     try:
-        return "done", "", method.run(explore, job)
+        return "done", "", tuple(as_testable(proposed, explore) for proposed in method.run(explore, job))
     except ErrataError as error:
         return "failed", str(error), ()
     except Exception as error:  # a method is third-party code: its failure must not take the others down
