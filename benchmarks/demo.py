@@ -21,7 +21,7 @@ import errata
 from errata.core.dataset import Dataset
 from errata.core.model import Model
 from errata.datasets.roles import Roles
-from errata.demo import shifted_digits
+from errata.demo import METHODS, shifted_digits
 from errata.open import open_dataset, open_model
 
 TABLE = Path(__file__).parent / "results" / "demo.md"
@@ -56,7 +56,9 @@ def row(name: str, data: Dataset, model: Model | None, folds: int | None) -> str
         for seed in SEEDS:
             # The blocks of the first evaluation are read again by the others.
             evaluation = errata.evaluate(data, model=model, out_of_fold=folds, split_seed=seed, folder=Path(folder))
-            found = errata.diagnose(evaluation, split_seed=seed, state=Path(folder) / f"state-{seed}").confirmed
+            found = errata.diagnose(
+                evaluation, methods=METHODS, proof="split", split_seed=seed, state=Path(folder) / f"state-{seed}"
+            ).confirmed
             errors = [finding for finding in found if finding.family == "errors"]
             wrong = int(evaluation.loss.sum())
             confirmed.append(len(errors))

@@ -17,18 +17,22 @@ from numpy.typing import NDArray
 from errata.core.diagnosis import Diagnosis
 from errata.datasets.roles import Roles
 from errata.datasets.samples import digit_writers
-from errata.diagnose import diagnose, part
+from errata.diagnose import diagnose
+from errata.engine.proving import part
 from errata.open import open_dataset
 from errata.report.page import write_report
 from errata.store.directory import STATE, is_run, withdraw
 
-__all__ = ["cancer", "digits", "quiet", "run", "shifted_digits"]
+__all__ = ["METHODS", "cancer", "digits", "quiet", "run", "shifted_digits"]
 
 Progress = Callable[[float, str], None]
 
 SHIFT = 0.5
 """How far each pixel goes towards its brightest (or darkest) neighbour: strokes gain or lose about half a pixel."""
 
+
+METHODS = ("error_tree", "slice_lattice", "confusion_cells")
+"""What the demo searches with: measured attributes and columns, so that each finding is a sentence."""
 
 NOTE = (
     "The demo made the strokes of each scan thicker or thinner by about half a pixel; the forest was trained on the "
@@ -82,7 +86,9 @@ def digits(out: Path | None = None, *, progress: Progress | None = None) -> Diag
     """What a forest trained on clean scans gets wrong when strokes come out thicker or thinner."""
     roles = Roles(label="label", prediction="prediction", group="writer")
     data = replace(open_dataset(shifted_digits(), roles=roles), name="digits", caveats=(NOTE,))
-    return diagnose(data, trained_on="other", out=out, force=True, state=_state(out), progress=progress)
+    return diagnose(
+        data, trained_on="other", methods=METHODS, out=out, force=True, state=_state(out), progress=progress
+    )
 
 
 def quiet(out: Path | None = None, *, progress: Progress | None = None) -> Diagnosis:
@@ -90,8 +96,8 @@ def quiet(out: Path | None = None, *, progress: Progress | None = None) -> Diagn
     from sklearn.svm import SVC
 
     return diagnose(
-        SVC(gamma=0.001), "sample:digits", group="writer", out_of_fold=5, proof="split", out=out, force=True,
-        state=_state(out), progress=progress,
+        SVC(gamma=0.001), "sample:digits", group="writer", out_of_fold=5, methods=METHODS, proof="split", out=out,
+        force=True, state=_state(out), progress=progress,
     )  # fmt: skip
 
 
