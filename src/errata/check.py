@@ -26,7 +26,7 @@ from errata.describe.numbers import is_rate, points, shown
 from errata.engine.embed import recomputed
 from errata.proof.judged import Judged, finding_of, judge
 from errata.proof.sample import Ground, grounds
-from errata.proof.settle import LEAST_GROUPS, LEAST_ROWS, gather
+from errata.proof.settle import gather, least_support
 from errata.stats.multiplicity import benjamini_hochberg
 from errata.store.call import call_of, origin_of_fresh_rows
 from errata.store.directory import load
@@ -359,7 +359,7 @@ def _result(
 
 
 def _too_few(ground: Ground, now: Finding) -> str:
-    least = LEAST_GROUPS if ground.unit == "groups" else LEAST_ROWS
+    least = least_support(ground)
     found = now.support.groups if ground.unit == "groups" else now.support.confirm
     if found is not None and found >= least and now.metric.inside is not None:
         return ""

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from errata.core.errors import UsageError, nearest
 from errata.core.evaluation import Evaluation
 from errata.core.finding import Finding, Status
 from errata.core.slices import MISLABELLED, Slice
-from errata.proof.confirmation import FEW_ERRORS, Confirmation, Progress, count_tested, detectable, families
+from errata.proof.confirmation import Confirmation, Progress, count_tested, detectable, families, few_errors, few_groups
 from errata.proof.joint import adjust
 from errata.proof.judged import Judged, finding_of, judge
 from errata.proof.labels import suspected
 from errata.proof.order import best_first, folded
 from errata.proof.sample import Ground, grounds
+from errata.proof.settings import Proof
 from errata.proof.settle import Settled, gather, settle
-from errata.stats.multiplicity import MULTIPLICITIES, Multiplicity
+from errata.stats.multiplicity import Multiplicity
 
 __all__ = ["Confirmation", "confirm"]
 
@@ -55,14 +55,10 @@ def confirm(
         slices = [Slice(rule=Where.parse(world.truth[0].text))]
         confirm(slices, world.evaluation()).findings[0].status  # "confirmed"
     """
-    _check(alpha=alpha, min_support=min_support, min_difference=min_difference, max_proposals=max_proposals)
-    if multiplicity not in MULTIPLICITIES:
-        raise UsageError(f"`multiplicity` is `{multiplicity}`.", hint=nearest(multiplicity, MULTIPLICITIES))
-    if evaluation.binary_loss and min_difference >= 1.0:
-        raise UsageError(
-            f"`min_difference` is `{min_difference:g}`, and error rates differ by less than 1.",
-            hint="0.02 is two points.",
-        )
+    Proof(
+        alpha=alpha, multiplicity=multiplicity, min_support=min_support, min_difference=min_difference,
+        max_proposals=max_proposals,
+    ).check(evaluation)  # fmt: skip
     report = progress or _quiet
     whole = evaluation if evaluation.rows is None else replace(evaluation, rows=None)
     rows, kinds = len(whole.fold), grounds(whole)
@@ -82,16 +78,16 @@ def confirm(
     counted = families(judged, alpha)
     ended = _findings(judged, whole, alpha=alpha, multiplicity=multiplicity)
     findings = folded(best_first([*ended, *labels.findings]), judged, alpha=alpha)
+    members = {name: one.proposal.members(rows) for name, one in judged.items()} | dict(labels.members)
     report(1.0, "tested")
     confirmation = Confirmation(
         findings=tuple(findings),
-        members={one.id: labels.members[one.id] if one.id in labels.members else judged[one.id].proposal.members(rows)
-                 for one in findings},
+        members={one.id: members[one.id] for one in findings},
         families=counted,
         tested=sum(record.tested for record in counted),
         detectable=detectable(kinds["errors"], level=alpha / max(1, count_tested(judged.values(), "errors"))),
         dropped=settled.dropped,
-        caveats=_caveats(kinds["errors"], settled),
+        caveats=_caveats(whole, kinds["errors"], settled),
     )
     return confirmation.as_seen() if looked_before else confirmation
 
@@ -117,35 +113,18 @@ def _findings(
     return found
 
 
-def _caveats(ground: Ground, settled: Settled) -> tuple[str, ...]:
+def _caveats(evaluation: Evaluation, ground: Ground, settled: Settled) -> tuple[str, ...]:
     said = []
-    explore, confirm_ = ground.explore, ground.confirm
-    if confirm_.binary and len(confirm_):
-        errors = explore.loss.sum() + confirm_.loss.sum()
-        share = len(confirm_) / (len(explore) + len(confirm_))
-        if errors * share < FEW_ERRORS:
-            said.append(
-                f"few errors: {int(confirm_.loss.sum())} of {len(confirm_)} held-out rows are wrong, "
-                "so that only large differences can be confirmed"
-            )
+    held_out = ground.confirm
+    if len(held_out) and few_errors(evaluation):
+        said.append(
+            f"few errors: {int(held_out.loss.sum())} of {len(held_out)} held-out rows are wrong, "
+            "so that only large differences can be confirmed"
+        )
     if settled.circular:
         said.append(f"{len(settled.circular)} proposals read the model's output and cannot be confirmed")
-    if ground.grouping == "few groups":
-        few = "is only 1 group" if ground.groups == 1 else f"are only {ground.groups} groups"
-        said.append(f"there {few}, so that findings speak of these groups and of no others")
-    return tuple(said)
+    return (*said, *few_groups(ground))
 
 
 def _quiet(share: float, words: str) -> None:
     """Progress that nobody watches."""
-
-
-def _check(*, alpha: float, min_support: int | None, min_difference: float, max_proposals: int) -> None:
-    if not 0.0 < alpha < 1.0:
-        raise UsageError(f"`alpha` is `{alpha}`.", hint="a share of false findings between 0 and 1, such as 0.05.")
-    if min_support is not None and min_support < 1:
-        raise UsageError(f"`min_support` is `{min_support}`.", hint="a number of rows (or groups) from 1 on.")
-    if not min_difference >= 0.0:
-        raise UsageError(f"`min_difference` is `{min_difference}`.", hint="0 or more, in the metric's unit.")
-    if max_proposals < 1:
-        raise UsageError(f"`max_proposals` is `{max_proposals}`.", hint="1 or more.")

@@ -25,7 +25,7 @@ from errata.datasets.roles import Roles
 from errata.describe import describe
 from errata.describe.reasons import with_reasons
 from errata.engine.propose import Proposals
-from errata.engine.proving import Proved, prove
+from errata.engine.proving import Proved, part, prove
 from errata.evaluate import evaluate
 from errata.explain import error_tree, explain
 from errata.open import open_dataset, open_model
@@ -246,11 +246,6 @@ def _embeddings(methods: Sequence[Any], asked: Sequence[str] | None) -> Sequence
     if asked is not None:
         return _names(asked)
     return None if any("embedding" in info(method).needs for method in methods) else ()
-
-
-def part(progress: Progress, start: float, stop: float) -> Progress:
-    """A progress report for one stretch of the whole."""
-    return lambda share, words: progress(start + share * (stop - start), words)
 
 
 def _check_any_ran(proposals: Proposals) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from errata.core.columns import Column
+from errata.core.columns import Column, Table
 from errata.core.evaluation import EXPLORE
 from errata.core.rules import Where
 from errata.describe import Wording
+from errata.testing import World
 
 
 @pytest.fixture(scope="module")
@@ -211,3 +214,39 @@ def test_a_rule_of_another_kind_is_its_text():
 
     assert Wording(None).title(Odd()) == "near the third prototype"
     assert Wording(None).subject(Odd()).noun == "rows"
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("text.sentiment > 0", "Texts more positive than negative in words"),
+        ("text.sentiment > 1.5", "Texts more positive than negative in words by 2 or more"),
+        ("text.sentiment > -1", "Texts not more negative than positive in words"),
+        ("text.sentiment >= -1", "Texts not more negative than positive in words by over 1"),
+        ("text.sentiment <= -1", "Texts more negative than positive in words"),
+        ("text.sentiment <= 2", "Texts not more positive than negative in words by over 2"),
+        ("text.sentiment > -1 and text.sentiment <= 0", "Texts as positive as negative in words"),
+        (
+            "text.sentiment >= -1 and text.sentiment <= 0",
+            "Texts as positive as negative in words or more negative than positive in words by up to 1",
+        ),
+        ("text.sentiment > 1 and text.sentiment <= 2", "Texts more positive than negative in words by 2"),
+        ("text.sentiment >= -3 and text.sentiment <= -1", "Texts more negative than positive in words by 1 to 3"),
+        (
+            "text.sentiment > -2 and text.sentiment < 2",
+            "Texts with at most 1 more negative than positive words and at most 1 more positive than negative",
+        ),
+    ],
+)
+def test_a_whole_number_whose_sign_is_a_direction_is_counted(rule, words):
+    texts = ["good", "bad", "good fine", "bad awful boring", "a table", "good but bad"]
+    named = Column.category(["a"] * len(texts))
+    table = Table({
+        "text": Column.strings(texts),
+        "text.sentiment": Column.number(np.array([1, -1, 2, -3, 0, 0], dtype=np.float32)),
+        "label": named,
+        "prediction": named,
+    })  # fmt: skip
+    scene = World(name="texts", table=table, outside=0.1).evaluation()
+    scene = replace(scene, dataset=replace(scene.dataset, modality="text", text="text"))
+    assert Wording(scene).title(Where.parse(rule)) == words

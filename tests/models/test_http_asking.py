@@ -70,7 +70,8 @@ def test_a_server_that_loses_rows_is_asked_in_smaller_batches():
     ids=["busy", "down", "error", "cut", "dropped", "half", "gateway"],
 )  # fmt: skip
 def test_what_passes_is_waited_for(fault):
-    with served(by_age, faults=lambda number: fault if number % 3 == 1 else None) as server:
+    # The first call too: its connection is a new one, and only a kept one may be dropped without a word.
+    with served(by_age, faults=lambda number: fault if number % 3 == 0 else None) as server:
         model, frame = model_at(server, 300, batch=20)
         assert model.predict(frame).labels.tolist() == expected(300)
         assert server.rows == 300, "no answered row is asked again"

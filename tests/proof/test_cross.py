@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from errata.confirm import confirm
 from errata.core.columns import Column, Table
 from errata.core.dataset import Dataset
+from errata.core.errors import UsageError
 from errata.core.evaluation import CONFIRM, EXPLORE, LEFT_OUT, SEALED, Evaluation
 from errata.core.evidence import Statistic
 from errata.core.rules import Where
@@ -245,3 +247,22 @@ def test_a_procedure_only_tests_what_three_folds_agree_on() -> None:
         evaluation=evaluation, folds=cross_folds(evaluation), propose=moody, min_support=None, max_proposals=100
     )
     assert list(procedure.run(evaluation)) == []
+
+
+def test_a_least_difference_holds_for_classes_too() -> None:
+    evaluation = world(10, n=1_500)
+    loss = np.where(evaluation.stratum == 1, np.random.default_rng(0).random(1_500) < 0.15, evaluation.loss)
+    evaluation = replace(evaluation, loss=loss.astype(float))
+    rule = Slice(rule=Where.parse('y = "b"'), proposed_by=("by hand",))
+    found = confirm_across(evaluation, lambda view: (rule,), min_difference=0.2).confirmation.findings[0]
+    assert (found.status, found.p_value) == ("rejected", 1.0), "it errs about 10 points more"
+
+
+@pytest.mark.parametrize(
+    "options", [{"alpha": 1.0}, {"min_support": 0}, {"min_difference": -0.1}, {"max_proposals": 0}, {"proof": "half"}]
+)
+def test_settings_out_of_range_are_refused_whatever_the_proof(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"`{next(iter(options))}`"):
+        Proof(**options)
+    with pytest.raises(UsageError, match="error rates differ by less than 1"):
+        Proof(min_difference=1.0).check(world(0))

@@ -14,7 +14,7 @@ from errata.core.ids import Ids
 from errata.core.rules import Where
 from errata.core.slices import MISLABELLED, Slice
 from errata.describe import describe
-from errata.proof.labels import review_order, reviewed
+from errata.proof.labels import review_order, reviewed, suspected
 from errata.testing import World
 
 WHEN = "2026-01-01T00:00:00+00:00"
@@ -65,6 +65,18 @@ def test_a_list_is_suspected_beside_what_is_tested(ran) -> None:
     assert wrong[members].mean() > 0.8
     assert members[evaluation.fold == 1].sum() == suspected.support.confirm > 10
     assert suspected.examples == suspected.rule.ids[:12]
+
+
+def test_a_list_that_five_folds_ask_for_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluation, asked = world()[0].evaluation(), []
+    monkeypatch.setattr("errata.proof.labels.suspects", lambda *given, alpha: asked.append(given[1]))
+    ids = evaluation.dataset.ids(np.arange(6))
+    lists = [
+        Slice(rule=Ids((one,), how={"seed": seed, "neighbours": 10}), claim=MISLABELLED)
+        for one, seed in zip(ids, (1, 1, 1, 1, 1, 2), strict=True)
+    ]
+    assert suspected(lists, evaluation, alpha=0.05).findings == ()
+    assert [how["seed"] for how in asked] == [1, 2]
 
 
 def test_the_list_says_what_planted_flips_make_us_expect(ran) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,7 +14,18 @@ from errata.core.dataset import Dataset, SetAside
 from errata.core.errors import UsageError, nearest
 from errata.core.model import ModelSpec, Task
 
-__all__ = ["CONFIRM", "EXPLORE", "FOLDS", "LEFT_OUT", "OUTPUT_COLUMNS", "SEALED", "Evaluation", "Metric", "Predictions"]
+__all__ = [
+    "CONFIRM",
+    "EXPLORE",
+    "FOLDS",
+    "LEFT_OUT",
+    "OUTPUT_COLUMNS",
+    "SEALED",
+    "Evaluation",
+    "Metric",
+    "Predictions",
+    "embedding_of",
+]
 
 Metric = Literal["error", "false-positive", "false-negative", "loss", "absolute-error"]
 Predictions = Literal["in-sample", "held-out", "out-of-fold", "unknown"]
@@ -116,6 +128,13 @@ class Evaluation:
         names = [name for name in self.dataset.table if self.dataset.table.kind_of(name) == "embedding"]
         return tuple(sorted(names, key=lambda name: name in self.outputs))
 
+    def embedding(self, name: str = "") -> str | None:
+        """The embedding to read: the one of that name, the first for "", None where there is none and none was named.
+
+        Raises UsageError where there is no embedding of that name.
+        """
+        return embedding_of(self.embeddings, name)
+
     def _output(self, name: str) -> Column:
         if name == "errata:scores":
             if self.scores is None:
@@ -147,6 +166,13 @@ class Evaluation:
             predicted=np.asarray(self.of(self.predicted)),
             group=group,
         )
+
+
+def embedding_of(known: Sequence[str], name: str = "") -> str | None:
+    """As `Evaluation.embedding`, of the embeddings `known`, best first."""
+    if name and name not in known:
+        raise UsageError(f"There is no embedding `{name}`.", hint=nearest(name, known))
+    return name or next(iter(known), None)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -44,7 +44,9 @@ def assemble(
         raise UsageError(f"`{origin}` has no rows.", hint="give at least a few hundred labelled rows.")
     resolved = resolve(table, roles)
     table = _with_codes(table, resolved, roles)
-    texts = _Texts(table=table) if content is not None else _texts(table, resolved, roles, aside, native=native)
+    # Where the rows are no texts, a column of texts is one like any other.
+    away = _set_aside(table, resolved, roles if content is None else replace(roles, text=None), aside)
+    texts = _Texts(table=table) if content is not None else _texts(table, resolved, roles, away, native=native)
     content = texts.content or content
     dataset = Dataset(
         name=name, modality="table" if content is None else content.modality, table=texts.table,
@@ -53,8 +55,7 @@ def assemble(
         score_classes=resolved.score_classes, id=roles.id, group=roles.group, time=roles.time, split=roles.split,
         read=None if content is None else content.read, image=None if content is None else content.image,
         text=texts.name, content_hash=None if content is None else content.content_hash,
-        set_aside=_set_aside(texts.table, resolved, replace(roles, text=texts.name), aside),
-        caveats=(*notes, *resolved.notes, *texts.notes), native=native, origin=origin,
+        set_aside=away, caveats=(*notes, *resolved.notes, *texts.notes), native=native, origin=origin,
     )  # fmt: skip
     return _with_ids(dataset)
 
@@ -69,12 +70,12 @@ class _Texts:
     notes: tuple[str, ...] = ()
 
 
-def _texts(table: Table, resolved: Resolved, roles: Roles, aside: Sequence[SetAside], *, native: str | None) -> _Texts:
+def _texts(table: Table, resolved: Resolved, roles: Roles, away: Sequence[SetAside], *, native: str | None) -> _Texts:
     if roles.text is not None and roles.text in (resolved.label, resolved.prediction):
         raise UsageError(f"`--text {roles.text}` is the label or the prediction too.", hint="name another column.")
     used = {resolved.label, resolved.prediction, roles.id, roles.group, roles.time, roles.split, *resolved.scores}
-    away = used | {item.column for item in _set_aside(table, resolved, roles, aside)}
-    others = [name for name in table if name not in away and not named_as_output(name)]
+    used |= {item.column for item in away}
+    others = [name for name in table if name not in used and not named_as_output(name)]
     found = text_column(
         table, roles.text, others=others, predicted=resolved.prediction is not None, native=native is not None
     )

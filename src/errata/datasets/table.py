@@ -19,6 +19,7 @@ from errata.datasets.delimited import read_delimited, text_head
 from errata.datasets.inputs import with_frame, with_inputs
 from errata.datasets.pictures import pictures_of, readable
 from errata.datasets.roles import Roles, said_columns
+from errata.datasets.text import encodable
 
 __all__ = ["read_columns", "read_frame", "read_table"]
 
@@ -218,7 +219,7 @@ def _jsonl_line_by_line(path: Path, *, packed: bool) -> dict[str, Any]:
             if not isinstance(row, dict):
                 raise UsageError(f"`{path}` line {number} is no object.", hint='one object per line: {"age": 3}.')
             for name, value in row.items():
-                column = cells.setdefault(_encodable(name), [None] * count)
+                column = cells.setdefault(encodable(name), [None] * count)
                 column.append(None if isinstance(value, list | dict) else value)
             count += 1
             for column in cells.values():
@@ -228,10 +229,5 @@ def _jsonl_line_by_line(path: Path, *, packed: bool) -> dict[str, Any]:
         try:
             arrays[name] = pa.array(values)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
-            arrays[name] = pa.array([None if value is None else _encodable(str(value)) for value in values])
+            arrays[name] = pa.array([None if value is None else encodable(str(value)) for value in values])
     return arrays
-
-
-def _encodable(text: str) -> str:
-    """Half a surrogate pair, which JSON can spell and no file can hold, becomes a question mark."""
-    return text.encode("utf-8", "replace").decode("utf-8")

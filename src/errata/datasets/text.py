@@ -10,11 +10,20 @@ import numpy as np
 
 from errata.core.columns import Column, Int, Table
 from errata.core.errors import UsageError
-from errata.core.foreign import column_from
+from errata.core.foreign import column_from, plain_level
 from errata.core.hashing import column_hash
 from errata.datasets.content import Content
 
-__all__ = ["TextColumn", "are_texts", "as_texts", "missing_note", "text_column", "text_columns", "text_content"]
+__all__ = [
+    "TextColumn",
+    "are_texts",
+    "as_texts",
+    "encodable",
+    "missing_note",
+    "text_column",
+    "text_columns",
+    "text_content",
+]
 
 _USUAL: Final = frozenset({
     "text", "texts", "sentence", "review", "comment", "tweet", "post", "message", "document", "utterance", "question",
@@ -40,17 +49,17 @@ def are_texts(values: Any) -> bool:
     if len(getattr(values, "shape", (0,))) != 1:
         return False
     cells = values if isinstance(values, list | tuple) else np.asarray(values[:_SAMPLE], dtype=object).tolist()
-    known = [cell for cell in cells[:_SAMPLE] if not _absent(cell)]
+    known = [cell for cell in cells[:_SAMPLE] if plain_level(cell) is not None]
     return bool(known) and isinstance(known[0], str)
 
 
 def text_columns(texts: Any, y: Any, *, label: str) -> dict[str, Column]:
     """`(texts, y)` as the columns `text` and the label. Raises UsageError for unequal lengths and what is no text."""
     cells = texts if isinstance(texts, list | tuple) else np.asarray(texts, dtype=object).tolist()
-    strange = next((cell for cell in cells if not _absent(cell) and not isinstance(cell, str)), None)
+    strange = next((cell for cell in cells if plain_level(cell) is not None and not isinstance(cell, str)), None)
     if strange is not None:
         raise UsageError(f"Among the texts is `{strange!r:.60}`.", hint="every text is a str, or None where missing.")
-    columns = {"text": Column.strings([None if _absent(cell) else _storable(cell) for cell in cells])}
+    columns = {"text": Column.strings([encodable(cell) if isinstance(cell, str) else None for cell in cells])}
     if y is None:
         return columns
     labels = column_from(y, name=label)
@@ -124,10 +133,6 @@ def _reads_like_text(column: Column) -> bool:
     return bool(texts) and spaced >= _SPACED * len(texts)
 
 
-def _absent(cell: Any) -> bool:
-    return cell is None or (isinstance(cell, float) and cell != cell) or type(cell).__name__ in ("NAType", "NaTType")
-
-
-def _storable(text: str) -> str:
-    """Half a surrogate pair, which no file can hold, becomes a question mark."""
+def encodable(text: str) -> str:
+    """Half a surrogate pair, which JSON can spell and no file can hold, becomes a question mark."""
     return text.encode("utf-8", "replace").decode("utf-8")

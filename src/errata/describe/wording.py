@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from errata.describe.cuts import (
     number_text,
     span,
 )
-from errata.describe.directions import directed, directed_span
+from errata.describe.directions import directed, directed_span, directed_whole
 from errata.describe.labels import label_title
 from errata.describe.numbers import listed, unit_noun
 from errata.ops.measure.grams import gram_of
@@ -349,6 +350,8 @@ class Wording:
         whole = (found is not None and found.integer) or bool(attribute and attribute.whole)
         year = self.name(column).lower().split()[-1:] == ["year"]
         unit = self._unit(column)
+        if whole and attribute is not None and attribute.directions is not None:
+            return directed_whole(attribute.directions, _least(lower), _most(upper))
         ends = [(_cut(end), self._gap(column, end)) for end in (lower, upper) if end is not None]
         if lower is not None and upper is not None:
             words = span(ends[0], ends[1], whole=whole, year=year, unit=unit)
@@ -480,3 +483,13 @@ def _of_texts(term: Test) -> bool:
 
 def _names_colour(attribute: Attribute | None) -> TypeGuard[Attribute]:
     return attribute is not None and attribute.kind == "category"
+
+
+def _least(cut: Compare | None) -> int | None:
+    """The least whole number above a cut."""
+    return None if cut is None else math.ceil(_cut(cut)) if cut.op == ">=" else math.floor(_cut(cut)) + 1
+
+
+def _most(cut: Compare | None) -> int | None:
+    """The greatest whole number below a cut."""
+    return None if cut is None else math.floor(_cut(cut)) if cut.op == "<=" else math.ceil(_cut(cut)) - 1

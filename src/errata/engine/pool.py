@@ -103,7 +103,7 @@ def _sent(task: Task[R], count: int) -> bytes | None:
 
 
 def _parts(task: object) -> Iterator[object]:
-    """The task and what it is made of, two levels down: where a method of the user's own script would be."""
+    """The task and what it is made of, four levels down: where a method of the user's own script would be."""
     waiting = [(task, 0)]
     while waiting:
         part, depth = waiting.pop()

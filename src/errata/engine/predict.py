@@ -17,7 +17,7 @@ from errata.core.model import Inputs, Model, ModelSpec, Output
 from errata.engine.blocks import Block, Blocks, key_of
 from errata.engine.machine import free_memory, numeric_threads, peak_memory
 
-__all__ = ["Predictions", "Progress", "Runner", "concatenated", "joined", "predict_all"]
+__all__ = ["Predictions", "Progress", "Runner", "concatenated", "joined", "predict_all", "taken"]
 
 Progress = Callable[[int, int], None]
 Rows = NDArray[np.int64]
@@ -125,7 +125,7 @@ class Runner:
                 continue
             some = np.flatnonzero(~block.raised)[:: max(1, len(block.rows) // 8)][:8]
             again = self._attempt(block.rows[some])
-            if isinstance(again, Exception) or not _same(again, _take(block.output, some)):
+            if isinstance(again, Exception) or not _same(again, taken(block.output, some)):
                 self.blocks.clear()
                 self.blocks.open()
                 return
@@ -227,7 +227,7 @@ def joined(blocks: Sequence[Block], spec: ModelSpec, dataset: Dataset, *, extra:
     """The blocks of one evaluation, put in the order of the dataset; every row must be in one of them."""
     whole = concatenated(blocks)
     order = np.argsort(whole.rows, kind="stable")
-    output = _take(whole.output, order)
+    output = taken(whole.output, order)
     raised = whole.raised[order]
     caveats = list(extra)
     if raised.any():
@@ -275,7 +275,8 @@ def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
 
 
-def _take(output: Output, rows: NDArray[np.integer]) -> Output:
+def taken(output: Output, rows: NDArray[np.integer]) -> Output:
+    """The output for some of the rows."""
     return Output(**{name: None if array is None else array[rows] for name, array in vars(output).items()})
 
 

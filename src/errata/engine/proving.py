@@ -20,7 +20,7 @@ from errata.proof.calibrate import CrossSearch, SplitSearch, calibrate
 from errata.proof.cross import confirm_across
 from errata.proof.settings import Proof, ProofKind
 
-__all__ = ["Proved", "prove"]
+__all__ = ["Proved", "part", "prove"]
 
 Progress = Callable[[float, str], None]
 
@@ -61,8 +61,9 @@ def prove(
     job    for the first run of the methods on a split, and where progress is reported
     watch  told the name of each part when it ends
     """
+    how.check(evaluation)
     report = job.progress
-    first, second = (_part(report, 0.0, 0.4), _part(report, 0.4, 1.0)) if how.calibrate else (report, report)
+    first, second = (part(report, 0.0, 0.4), part(report, 0.4, 1.0)) if how.calibrate else (report, report)
     job = replace(job, progress=first)
     if how.kind(evaluation) == "cross":
         done = _across(methods, evaluation, how, job=job, seed=seed, split_seed=split_seed)
@@ -83,13 +84,13 @@ def _split(
     if not how.calibrate:
         # Chosen by the errors of explore rows: a rerun would have to choose anew, so a calibrated run has none.
         evaluation = with_ngrams(evaluation)
-    proposals = propose(methods, evaluation, replace(job, progress=_part(report, 0.0, 0.9)))
+    proposals = propose(methods, evaluation, replace(job, progress=part(report, 0.0, 0.9)))
     watch("propose")
     check = partial(
         confirm, alpha=how.alpha, min_support=how.min_support, min_difference=how.min_difference,
         max_proposals=how.max_proposals, multiplicity=how.multiplicity,
     )  # fmt: skip
-    confirmation = check(proposals.slices, evaluation, progress=_part(report, 0.9, 1.0))
+    confirmation = check(proposals.slices, evaluation, progress=part(report, 0.9, 1.0))
     proved = Proved(proof="split", proposals=proposals, confirmation=confirmation, evaluation=evaluation)
     again = Proposer(methods=tuple(methods), seed=seed, budget=job.budget)
     return _Done(proved=proved, search=SplitSearch(propose=again, confirm=check))
@@ -117,6 +118,6 @@ def _across(
     return _Done(proved=proved, search=search, judged=crossed.procedure.folds >= 0)
 
 
-def _part(progress: Progress, start: float, stop: float) -> Progress:
+def part(progress: Progress, start: float, stop: float) -> Progress:
     """A progress report for one stretch of the whole."""
     return lambda share, words: progress(start + share * (stop - start), words)

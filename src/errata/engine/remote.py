@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from errata.core.dataset import Dataset
-from errata.core.model import Inputs, Model, ModelSpec, Output
+from errata.core.model import Inputs, Model, Output
 
 __all__ = ["Remote", "prepared"]
 
 
 @runtime_checkable
-class Remote(Protocol):
+class Remote(Model, Protocol):
     """A model whose answers are kept, so that `predict` asks nothing twice.
 
     alone       each row takes a call of its own
@@ -23,8 +23,6 @@ class Remote(Protocol):
     """
 
     @property
-    def spec(self) -> ModelSpec: ...
-    @property
     def alone(self) -> bool: ...
     @property
     def trial_rows(self) -> int: ...
@@ -34,10 +32,6 @@ class Remote(Protocol):
     def constant(self) -> bool: ...
     @property
     def calls_left(self) -> float: ...
-
-    def predict(self, inputs: Inputs) -> Output:
-        """What the model said, or says, of a batch."""
-        ...
 
     def afresh(self, inputs: Inputs, *, occasion: str) -> Output:
         """What the model says when it is asked again on that occasion."""

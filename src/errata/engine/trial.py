@@ -16,6 +16,7 @@ from errata.core.errors import CannotRunError, ErrataError, StoppedError, UsageE
 from errata.core.model import Inputs, Model, Output, Task
 from errata.engine.labels import Labels, labels_of
 from errata.engine.outcome import task_of
+from errata.engine.predict import taken
 from errata.engine.remote import Remote
 
 __all__ = ["Trial", "asked_at_the_end", "settle", "try_model"]
@@ -247,7 +248,7 @@ def asked_at_the_end(model: Model, dataset: Dataset, output: Output, answered: N
     except StoppedError as error:
         said = str(error).partition("\n")[0]
         return (*model.remarks(), f"It was not asked at the end whether its answers had changed: {said}")
-    before = _taken(output, rows)
+    before = taken(output, rows)
     changed, moved = _changed(before, again, model.spec.classes), _difference(before, again)
     if changed > model.moods * len(rows) or moved > MOVED:
         how = f"{changed} of them" if changed else f"scores, by up to {moved:.2g}"
@@ -269,7 +270,7 @@ def _asked_again(settled: _Settled, sample: _Sample, dataset: Dataset) -> list[s
         if isinstance(model, Remote):
             assert dataset.read is not None
             rows = min(rows, AGAIN) if model.alone else rows
-            before = _taken(before, np.arange(rows))
+            before = taken(before, np.arange(rows))
             again = model.afresh(dataset.read(sample.rows[:rows]), occasion="again")
         else:
             again = model.predict(sample.inputs)
@@ -410,11 +411,7 @@ def _changed(one: Output, other: Output, classes: Sequence[Level]) -> int:
 
 
 def _one(output: Output, row: int) -> Output:
-    return _taken(output, np.array([row]))
-
-
-def _taken(output: Output, rows: NDArray[np.int64]) -> Output:
-    return Output(**{name: None if array is None else array[rows] for name, array in vars(output).items()})
+    return taken(output, np.array([row]))
 
 
 def _shape_words(inputs: Inputs) -> str:

@@ -12,7 +12,7 @@ from errata.core.columns import Level
 from errata.core.errors import UsageError
 from errata.core.model import Inputs, ModelSpec, Output, Task
 from errata.models.form import AS_GIVEN, Form, forms_for, is_frame
-from errata.models.reading import Answer, Reading, Settled, as_answer, plain, understand
+from errata.models.reading import Answer, Reading, Settled, as_answer, plain, read, settle
 
 __all__ = ["FunctionModel", "from_function", "from_predictor"]
 
@@ -33,9 +33,7 @@ class FunctionModel:
 
     def predict(self, inputs: Inputs) -> Output:
         """The model's output for a batch of inputs."""
-        answer = self.answer(inputs)
-        reading = self.reading or understand(answer, named=self.named, task=self.spec.task).reading
-        return reading.output(answer)
+        return read(self.answer(inputs), self.reading, named=self.named, task=self.spec.task)
 
     def answer(self, inputs: Inputs) -> Answer:
         """What the function returned, unread."""
@@ -55,12 +53,7 @@ class FunctionModel:
 
         levels  the labels of the data, sorted
         """
-        answer = self.answer(inputs)
-        understood = understand(answer, named=self.named, levels=levels, task=task or self.spec.task)
-        reading = understood.reading
-        spec = replace(self.spec, task=understood.task, classes=reading.classes)
-        model = replace(self, spec=spec, reading=reading)
-        return Settled(model=model, output=reading.output(answer), caveats=understood.caveats)
+        return settle(self, self.answer(inputs), named=self.named, levels=levels, task=task)
 
 
 def from_function(function: Callable[[Any], Any], *, name: str | None = None) -> FunctionModel:

@@ -20,8 +20,8 @@ from errata.core.model import Inputs, ModelSpec, Output, Task
 from errata.models import fingerprint
 from errata.models.form import AS_GIVEN, Form
 from errata.models.hooks import evaluating, given_by, read_by_last
-from errata.models.huggingface_inputs import Images, Piece, Prepares, Texts
-from errata.models.reading import Answer, Reading, Settled, as_answer, classes_in_words_of, understand
+from errata.models.huggingface_inputs import Images, Piece, Prepares, Texts, in_order
+from errata.models.reading import Answer, Reading, Settled, as_answer, classes_in_words_of, read, settle
 
 __all__ = [
     "HuggingFaceModel",
@@ -56,9 +56,7 @@ class HuggingFaceModel:
 
     def predict(self, inputs: Inputs) -> Output:
         """The model's output for a batch of inputs."""
-        answer = self.answer(inputs)
-        reading = self.reading or understand(answer, named=self.named, task=self.spec.task).reading
-        return reading.output(answer)
+        return read(self.answer(inputs), self.reading, named=self.named, task=self.spec.task)
 
     def answer(self, inputs: Inputs) -> Answer:
         """The probabilities of the classes; a single logit or value as it is."""
@@ -99,29 +97,17 @@ class HuggingFaceModel:
             named = ()
         elif _nameless(named) and classes_in_words_of(named, levels) is None:
             named = ()
-        understood = understand(answer, named=named, levels=levels, task=task or self.spec.task)
-        reading = understood.reading
-        spec = replace(self.spec, task=understood.task, classes=reading.classes)
-        model = replace(self, spec=spec, reading=reading, named=named)
-        caveats = (*told, *understood.caveats, *self.prepare.notes(inputs))
-        return Settled(model=model, output=reading.output(answer), caveats=caveats)
+        settled = settle(replace(self, named=named), answer, named=named, levels=levels, task=task)
+        return replace(settled, caveats=(*told, *settled.caveats, *self.prepare.notes(inputs)))
 
     def _each(self, inputs: Inputs, one: Callable[[dict[str, Any], int], NDArray[Any]]) -> NDArray[Any]:
         """What `one` gives for every piece of a batch, in the order of the inputs."""
         import torch
 
-        given: list[NDArray[Any]] = []
-        places: list[NDArray[np.int64]] = []
         with evaluating(self.module), torch.inference_mode():
-            for piece in self.prepare.pieces(inputs, self.form):
-                given.append(one(self._moved(piece), len(piece.rows)))
-                places.append(piece.rows)
-        if not given:
-            return np.zeros((0, len(self.named)), dtype=np.float32)
-        joined = np.concatenate(given)
-        ordered = np.empty_like(joined)
-        ordered[np.concatenate(places)] = joined
-        return ordered
+            pieces = self.prepare.pieces(inputs, self.form)
+            found = in_order(pieces, lambda piece: one(self._moved(piece), len(piece.rows)))
+        return np.zeros((0, len(self.named)), dtype=np.float32) if found is None else found
 
     def _moved(self, piece: Piece) -> dict[str, Any]:
         return {name: tensor.to(self.device) for name, tensor in piece.tensors.items()}

@@ -22,7 +22,7 @@ from errata.models.huggingface import (
     texts_for,
     weights_of,
 )
-from errata.models.huggingface_inputs import Prepares
+from errata.models.huggingface_inputs import Prepares, in_order
 
 __all__ = ["PairEncoder", "SentenceEncoder", "pair_encoder", "sentence_encoder"]
 
@@ -111,15 +111,10 @@ def _opened(path: Path) -> tuple[Any, Any]:
 def _each(prepare: Prepares, inputs: Inputs, one: Callable[[dict[str, Any]], Any]) -> Vectors:
     import torch
 
-    form = prepare.form(inputs)
-    found: Vectors | None = None
+    pieces = prepare.pieces(inputs, prepare.form(inputs))
     with torch.inference_mode():
-        for piece in prepare.pieces(inputs, form):
-            vectors = one(piece.tensors).float().numpy()
-            if found is None:
-                found = np.zeros((len(inputs), vectors.shape[1]), dtype=np.float32)
-            found[piece.rows] = vectors
-    return np.zeros((len(inputs), 1), dtype=np.float32) if found is None else found
+        found = in_order(pieces, lambda piece: np.asarray(one(piece.tensors).float().numpy()))
+    return np.zeros((0, 1), dtype=np.float32) if found is None else found
 
 
 def _pooled(features: Any) -> Any:

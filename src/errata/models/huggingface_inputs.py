@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from errata.core.errors import UsageError
 from errata.core.model import Inputs
 from errata.models.form import AS_GIVEN, Form, columns_of, is_frame, is_texts
 
-__all__ = ["Images", "Piece", "Prepares", "Texts"]
+__all__ = ["Images", "Piece", "Prepares", "Texts", "in_order"]
 
 PIECE = 32  # inputs that go through the network at once: larger ones gain nothing on a processor
 PIECE_TOKENS = 8_192  # tokens, padding included, that do
@@ -25,6 +25,21 @@ class Piece:
 
     rows: NDArray[np.int64]
     tensors: dict[str, Any]
+
+
+def in_order(pieces: Iterable[Piece], one: Callable[[Piece], NDArray[Any]]) -> NDArray[Any] | None:
+    """What `one` gives for the rows of every piece, in the order of the inputs; None where there is no piece."""
+    given: list[NDArray[Any]] = []
+    places: list[NDArray[np.int64]] = []
+    for piece in pieces:
+        given.append(one(piece))
+        places.append(piece.rows)
+    if not given:
+        return None
+    joined = np.concatenate(given)
+    ordered = np.empty_like(joined)
+    ordered[np.concatenate(places)] = joined
+    return ordered
 
 
 class Prepares(Protocol):

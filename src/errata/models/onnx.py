@@ -18,7 +18,7 @@ from errata.models import fingerprint
 from errata.models.form import AS_GIVEN, Form, columns_of, forms_for, is_frame, is_texts, matrix, select
 from errata.models.layers import pooled
 from errata.models.onnx_graph import Tap, last_layer, named_layer, opened, tapped
-from errata.models.reading import Answer, Reading, Settled, as_answer, plain, understand
+from errata.models.reading import Answer, Reading, Settled, as_answer, plain, read, settle
 
 __all__ = ["OnnxModel", "OnnxNetwork", "from_file", "from_proto"]
 
@@ -45,7 +45,7 @@ class Port:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Graph:
-    """The graph behind a session, read again when other sessions of it are asked for; each is made once.
+    """The graph behind a session, read again when other sessions or layers of it are asked for; each only once.
 
     source  the file, or the bytes of a graph that came from memory
     """
@@ -53,6 +53,7 @@ class Graph:
     source: Path | bytes
     threads: int | None
     sessions: dict[str, Any] = field(default_factory=dict)
+    taps: dict[str, Tap] = field(default_factory=dict)
 
     def proto(self) -> Any:
         """The graph, without the weights that lie in files beside it."""
@@ -61,6 +62,12 @@ class Graph:
         if isinstance(self.source, bytes):
             return onnx.load_model_from_string(self.source)
         return onnx.load(str(self.source), load_external_data=False)
+
+    def tap(self, layer: str) -> Tap:
+        """The value of that name, looked up once; raises UsageError for one that the graph does not have."""
+        if layer not in self.taps:
+            self.taps[layer] = named_layer(self.proto(), layer)
+        return self.taps[layer]
 
     def session(self, name: str, build: Callable[[Any], Any]) -> Any:
         """A session of the graph that `build` makes of this one; raises UsageError when it cannot be run."""
@@ -91,9 +98,7 @@ class OnnxModel:
 
     def predict(self, inputs: Inputs) -> Output:
         """The graph's output for a batch of inputs."""
-        answer = self.answer(inputs)
-        reading = self.reading or understand(answer, named=self.named, task=self.spec.task).reading
-        return reading.output(answer)
+        return read(self.answer(inputs), self.reading, named=self.named, task=self.spec.task)
 
     def answer(self, inputs: Inputs) -> Answer:
         """What the graph gave, unread. A graph of a fixed batch size is run as often as needed."""
@@ -118,11 +123,7 @@ class OnnxModel:
         levels  the labels of the data, sorted
         """
         answer = self.answer(inputs)
-        understood = understand(answer, named=self.named, levels=levels, task=task or self.spec.task)
-        reading = understood.reading
-        spec = replace(self.spec, task=understood.task, classes=reading.classes)
-        model = replace(self._unbound(inputs, answer), spec=spec, reading=reading)
-        return Settled(model=model, output=reading.output(answer), caveats=understood.caveats)
+        return settle(self._unbound(inputs, answer), answer, named=self.named, levels=levels, task=task)
 
     def _unbound(self, inputs: Inputs, answer: Answer) -> OnnxModel:
         """The same graph for batches of any size, where that gives the same answers; else this one."""
@@ -196,7 +197,7 @@ class OnnxNetwork(OnnxModel):
 
         Raises UsageError for a name that the graph does not have.
         """
-        tap = self.tap if layer is None else named_layer(self.graph.proto(), layer)
+        tap = self.tap if layer is None else self.graph.tap(layer)
         name = f"{tap.name}{', any batch' if self.freed else ''}"
         session = self.graph.session(name, lambda proto: tapped(opened(proto) if self.freed else proto, tap))
         values = np.asarray(self._run(session, self._feeds(inputs), len(inputs))[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,18 @@ from errata.core.columns import Level
 from errata.core.errors import CannotRunError, UsageError
 from errata.core.model import Model, Output, Task
 
-__all__ = ["Answer", "Reading", "Settled", "Understood", "as_answer", "classes_in_words_of", "plain", "understand"]
+__all__ = [
+    "Answer",
+    "Reading",
+    "Settled",
+    "Understood",
+    "as_answer",
+    "classes_in_words_of",
+    "plain",
+    "read",
+    "settle",
+    "understand",
+]
 
 Kind = Literal[
     "probabilities", "unnormalised", "logits", "log-probabilities", "positive-probability", "positive-logit", "labels",
@@ -127,6 +138,25 @@ class Settled:
     model: Model
     output: Output
     caveats: tuple[str, ...] = ()
+
+
+def read(answer: Answer, reading: Reading | None, *, named: Sequence[Level] = (), task: Task | None) -> Output:
+    """What an answer says: as it was settled, or as this batch alone tells where nothing is settled yet."""
+    return (reading or understand(answer, named=named, task=task).reading).output(answer)
+
+
+def settle(
+    model: Any, answer: Answer, *, named: Sequence[Level] = (), levels: Sequence[Level], task: Task | None
+) -> Settled:
+    """A model, one of the records with `spec` and `reading`, with the reading of its answers settled on this one.
+
+    Arguments and errors as for `understand`; the model's own task counts where none is given.
+    """
+    understood = understand(answer, named=named, levels=levels, task=task or model.spec.task)
+    reading = understood.reading
+    spec = replace(model.spec, task=understood.task, classes=reading.classes)
+    settled = replace(model, spec=spec, reading=reading)
+    return Settled(model=settled, output=reading.output(answer), caveats=understood.caveats)
 
 
 def plain(value: Any) -> Level:

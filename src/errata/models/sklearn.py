@@ -17,7 +17,7 @@ from errata.core.model import Inputs, ModelSpec, Output, Task
 from errata.models import fingerprint
 from errata.models.form import AS_GIVEN, Form, columns_of, forms_for, frame_of_texts, is_frame, is_texts, matrix, select
 from errata.models.function import FunctionModel, from_predictor
-from errata.models.reading import Answer, Reading, Settled, as_answer, plain, understand
+from errata.models.reading import Answer, Reading, Settled, as_answer, plain, read, understand
 from errata.models.skops import load_skops
 
 __all__ = ["SklearnModel", "SklearnPipeline", "from_estimator", "from_pickle", "from_skops"]
@@ -39,9 +39,7 @@ class SklearnModel:
 
     def predict(self, inputs: Inputs) -> Output:
         """The estimator's output for a batch of inputs."""
-        answer = self.answer(inputs)
-        reading = self.reading or understand(answer, named=self.named, task=self.spec.task).reading
-        return reading.output(answer)
+        return read(self.answer(inputs), self.reading, named=self.named, task=self.spec.task)
 
     def answer(self, inputs: Inputs) -> Answer:
         """Probabilities and labels, or values, unread."""

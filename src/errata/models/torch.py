@@ -17,7 +17,7 @@ from errata.core.errors import UsageError, require
 from errata.core.model import Inputs, ModelSpec, Output, Task
 from errata.models.form import AS_GIVEN, Form, forms_for, is_frame, is_texts, matrix
 from errata.models.hooks import evaluating, given_by, read_by_last
-from errata.models.reading import Answer, Reading, Settled, as_answer, understand
+from errata.models.reading import Answer, Reading, Settled, as_answer, read, settle
 
 __all__ = ["TorchModel", "from_module", "from_safetensors", "is_module"]
 
@@ -37,9 +37,7 @@ class TorchModel:
 
     def predict(self, inputs: Inputs) -> Output:
         """The module's output for a batch of inputs."""
-        answer = self.answer(inputs)
-        reading = self.reading or understand(answer, task=self.spec.task).reading
-        return reading.output(answer)
+        return read(self.answer(inputs), self.reading, task=self.spec.task)
 
     def answer(self, inputs: Inputs) -> Answer:
         """What the module returned, unread."""
@@ -79,12 +77,7 @@ class TorchModel:
 
         levels  the labels of the data, sorted
         """
-        answer = self.answer(inputs)
-        understood = understand(answer, named=(), levels=levels, task=task or self.spec.task)
-        reading = understood.reading
-        spec = replace(self.spec, task=understood.task, classes=reading.classes)
-        model = replace(self, spec=spec, reading=reading)
-        return Settled(model=model, output=reading.output(answer), caveats=understood.caveats)
+        return settle(self, self.answer(inputs), levels=levels, task=task)
 
     def _array(self, inputs: Inputs) -> NDArray[Any]:
         if is_frame(inputs):

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.embedded import Space
-from errata.core.errors import UsageError, nearest
 from errata.core.evaluation import Evaluation
 from errata.ops.principal import principal_axes
 
-__all__ = ["Cut", "EmbeddingGround", "best_cut", "principal_space", "unlike"]
+__all__ = ["Cut", "EmbeddingGround", "best_cut", "principal_space", "standard_space", "stratum_means", "unlike"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,6 +26,7 @@ class EmbeddingGround:
     loss      (m,) float64; stratum (m,) int32
     expected  (m,) float64, the mean loss of the row's stratum
     binary    the loss is 0 or 1
+    group     (m,) int32 codes of the groups, or None
     """
 
     column: str
@@ -36,6 +36,7 @@ class EmbeddingGround:
     stratum: NDArray[np.int32]
     expected: NDArray[np.float64]
     binary: bool
+    group: NDArray[np.int32] | None
 
     @staticmethod
     def of(evaluation: Evaluation, embedding: str = "") -> EmbeddingGround | None:
@@ -43,12 +44,9 @@ class EmbeddingGround:
 
         Rows with a missing value are left out. Raises UsageError where there is no embedding of that name.
         """
-        known = evaluation.embeddings
-        if embedding and embedding not in known:
-            raise UsageError(f"There is no embedding `{embedding}`.", hint=nearest(embedding, known))
-        if not known or not len(evaluation):
+        name = evaluation.embedding(embedding)
+        if name is None or not len(evaluation):
             return None
-        name = embedding or known[0]
         values = np.asarray(evaluation.column(name).values)
         view = evaluation.view()
         rows = np.flatnonzero((view.stratum >= 0) & np.isfinite(values).all(axis=1) & np.isfinite(view.loss))
@@ -57,7 +55,8 @@ class EmbeddingGround:
             return None
         return EmbeddingGround(
             column=name, rows=rows, values=values[rows], loss=loss, stratum=stratum,
-            expected=_rates(loss, stratum)[stratum], binary=evaluation.binary_loss,
+            expected=stratum_means(loss, stratum), binary=evaluation.binary_loss,
+            group=None if view.group is None else view.group[rows],
         )  # fmt: skip
 
     def excess(self, responsible: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -65,9 +64,19 @@ class EmbeddingGround:
         return np.asarray(responsible.T @ (self.loss - self.expected))
 
 
-def _rates(loss: NDArray[np.float64], stratum: NDArray[np.int32]) -> NDArray[np.float64]:
-    counts = np.bincount(stratum)
-    return np.asarray(np.bincount(stratum, weights=loss) / np.maximum(counts, 1))
+def stratum_means(loss: NDArray[np.float64], stratum: NDArray[np.int32]) -> NDArray[np.float64]:
+    """(m,) the mean loss of each row's stratum."""
+    counts = np.maximum(np.bincount(stratum), 1)
+    return np.asarray((np.bincount(stratum, weights=loss) / counts)[stratum])
+
+
+def standard_space(values: NDArray[Any], *, unit: bool = False) -> Space:
+    """The space of (m, d) values in which each dimension has mean zero and variance one; `unit` as in `Space`."""
+    known = np.asarray(values, dtype=np.float64)
+    centre, scale = known.mean(axis=0), known.std(axis=0)
+    # A dimension that does not vary says nothing; divided by its rounding errors it would shout.
+    flat = scale <= 1e-7 * np.maximum(1.0, np.abs(centre))
+    return Space(centre=centre, scale=np.where(flat, np.inf, scale), unit=unit)
 
 
 def principal_space(values: NDArray[Any], most: int, *, rng: np.random.Generator) -> Space | None:

@@ -7,7 +7,7 @@ Second opinions on the labels come from two simple models fitted here, each row 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -72,6 +72,7 @@ class Scene:
     trained: Int | None = None
     embedded: bool = False
     seed: int = 0
+    _blind: dict[Cue, Float | None] = field(default_factory=dict, repr=False)
 
     @cached_property
     def wrong(self) -> Bool:
@@ -81,6 +82,17 @@ class Scene:
     def opinion(self) -> Opinion:
         """What two models fitted on the other rows say of each row."""
         return opinion(self.features, self.labels, classes=self.classes, seed=self.seed)
+
+    def opinion_without(self, cue: Cue) -> Float | None:
+        """(n, k) mean opinion of models that do not see a cue, None where nothing else is there to see.
+
+        Kept, because the findings of a run ask about the same few cues.
+        """
+        if cue not in self._blind:
+            plain = _without(self, cue)
+            found = opinion(plain, self.labels, classes=self.classes, seed=self.seed) if plain.shape[1] else None
+            self._blind[cue] = None if found is None else found.mean
+        return self._blind[cue]
 
     @cached_property
     def isolation(self) -> Float:
@@ -157,12 +169,7 @@ def _mislabelled(scene: Scene, members: Bool, wrong: Bool) -> Verdict | None:
         return None
     if float(scene.wrong[members].mean()) > MOST_MISTAKES:
         return None
-    strangers = opinion_from(
-        scene.features[~members], scene.labels[~members], scene.features[members], classes=scene.classes,
-        seed=scene.seed,
-    )  # fmt: skip
-    agrees = float((strangers.argmax(axis=1) == scene.predicted[np.flatnonzero(members)]).mean())
-    if agrees < AGREES:
+    if _strangers_agree(scene, members) < AGREES:
         return None
     elsewhere = said.sure(scene.labels, scene.predicted, scene.wrong & ~members)
     words = (
@@ -170,6 +177,15 @@ def _mislabelled(scene: Scene, members: Bool, wrong: Bool) -> Verdict | None:
         f"({_share(elsewhere)} of the wrong rows elsewhere)."
     )
     return Verdict(type="mislabelled", words=f"Perhaps mislabelled: {words}")
+
+
+def _strangers_agree(scene: Scene, members: Bool) -> float:
+    """How often a second opinion fitted on the other rows says of the members what the tested model says."""
+    strangers = opinion_from(
+        scene.features[~members], scene.labels[~members], scene.features[members], classes=scene.classes,
+        seed=scene.seed,
+    )  # fmt: skip
+    return float((strangers.argmax(axis=1) == scene.predicted[members]).mean())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,12 +216,7 @@ def _ambiguous(scene: Scene, members: Bool, wrong: Bool) -> Verdict | None:
         return None
     if not 0.25 <= said.clustered(scene.labels, wrong) <= 0.6 or _against(said, scene, wrong).own < 0.25:
         return None
-    strangers = opinion_from(
-        scene.features[~members], scene.labels[~members], scene.features[members], classes=scene.classes,
-        seed=scene.seed,
-    )  # fmt: skip
-    agrees = float((strangers.argmax(axis=1) == scene.predicted[np.flatnonzero(members)]).mean())
-    if rate <= MISTAKES_OR_DOUBT and agrees >= 0.9 * AGREES:
+    if rate <= MISTAKES_OR_DOUBT and _strangers_agree(scene, members) >= 0.9 * AGREES:
         return None  # it may as well be mislabelled
     words = (
         f"labels of similar rows disagree; models fitted on them err in {_share(inside)} of its rows and in "
@@ -334,12 +345,11 @@ def _leaned_on(scene: Scene, cue: Cue, lean: _Lean, wrong: Bool, members: Bool) 
 
     It must do so beyond the members too: what moves the prediction among them alone is no habit of the model.
     """
-    plain = _without(scene, cue)
-    if plain.shape[1] == 0:
+    without = scene.opinion_without(cue)
+    if without is None:
         return None
-    without = opinion(plain, scene.labels, classes=scene.classes, seed=scene.seed)
-    right = float((without.mean[wrong].argmax(axis=1) == scene.labels[wrong]).mean())
-    evidence = without.mean[:, lean.towards]
+    right = float((without[wrong].argmax(axis=1) == scene.labels[wrong]).mean())
+    evidence = without[:, lean.towards]
     excess = (scene.predicted == lean.towards).astype(np.float64) - (scene.opinion.best == lean.towards)
     usual = np.bincount(scene.labels[wrong], minlength=scene.classes).argmax()
     beyond = ~(members & (scene.labels == usual))

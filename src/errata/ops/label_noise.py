@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from errata.ops.embedding_ground import standard_space
+
 __all__ = [
     "Belief",
     "Estimate",
@@ -70,13 +72,7 @@ class View:
     @staticmethod
     def of(values: NDArray[np.floating], *, neighbours: int) -> View:
         """The view of (m, d) finite values; dimensions are standardised and rows brought to length one first."""
-        x = np.asarray(values, dtype=np.float64)
-        scale = x.std(axis=0)
-        centre = x.mean(axis=0)
-        flat = scale <= 1e-7 * np.maximum(1.0, np.abs(centre))
-        x = (x - centre) / np.where(flat, np.inf, scale)
-        length = np.sqrt(np.einsum("ij,ij->i", x, x))[:, None]
-        x /= np.where(length == 0.0, 1.0, length)
+        x = standard_space(values, unit=True)(values)
         x -= x.mean(axis=0)
         squares, axes = np.linalg.eigh(x.T @ x)
         keep = np.flatnonzero(squares > 1e-9 * max(float(squares[-1]), 1e-12))[::-1]

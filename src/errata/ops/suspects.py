@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.columns import Level
-from errata.core.errors import UsageError, nearest
 from errata.core.evaluation import EXPLORE, SEALED, Evaluation
 from errata.core.ids import Ids
 from errata.ops.label_noise import Belief, Estimate, LabelJudge, ListKind, View, list_labels, plant_flips
@@ -65,12 +64,10 @@ class Suspects:
 def usable_embeddings(evaluation: Evaluation, named: Sequence[str] = ()) -> tuple[str, ...]:
     """The embeddings that may judge labels: all that are independent of the model, best first, and its own only where
     the model had not seen the labels, because it would repeat them. Raises UsageError for names that are not there."""
-    known = evaluation.embeddings
     for name in named:
-        if name not in known:
-            raise UsageError(f"There is no embedding `{name}`.", hint=nearest(name, known))
+        evaluation.embedding(name)
     blind = evaluation.predictions == "held-out"
-    chosen = named or tuple(name for name in known if blind or name not in evaluation.outputs)
+    chosen = named or tuple(name for name in evaluation.embeddings if blind or name not in evaluation.outputs)
     return tuple(chosen)[:MOST_EMBEDDINGS]
 
 

@@ -15,6 +15,7 @@ from errata.core.evaluation import CONFIRM, Evaluation
 from errata.core.slices import Slice
 from errata.proof.confirmation import Confirmation, Progress
 from errata.proof.cross import Each, Procedure, Propose
+from errata.proof.families import jaccard
 from errata.proof.permuted import moved, permute
 
 __all__ = ["CrossSearch", "SplitSearch", "calibrate", "random_region", "spiked"]
@@ -87,7 +88,7 @@ class _Trial:
         if region is None:
             return None
         found = self.search(spiked(null, region, rng))
-        return any(_jaccard(member[self.judged], region[self.judged]) >= OVERLAP for member in found)
+        return any(jaccard(member[self.judged], region[self.judged]) >= OVERLAP for member in found)
 
 
 def calibrate(
@@ -198,8 +199,3 @@ def _side(evaluation: Evaluation, name: str, share: float, rows: NDArray[np.int6
     # Half of the intervals lie at an end of the column, as most regions that people write down do.
     start = int(rng.choice([0, len(ranked) - 1 - width, start, start]))
     return np.asarray((values >= ranked[start]) & (values <= ranked[start + width]))
-
-
-def _jaccard(first: Bool, second: Bool) -> float:
-    either = int(np.count_nonzero(first | second))
-    return int(np.count_nonzero(first & second)) / max(either, 1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from errata.core.evaluation import Evaluation
 from errata.core.finding import Finding
-from errata.proof.effect import run_test
+from errata.proof.effect import measure, run_test
 from errata.proof.judged import Judged, finding_of, judge
 from errata.proof.sample import grounds
 from errata.proof.settle import Proposal
@@ -28,8 +28,9 @@ class ClassRates:
 
 
 def judge_classes(
-    per_fold: Sequence[Sequence[Proposal]], evaluation: Evaluation, *, multiplicity: Multiplicity, alpha: float
-) -> ClassRates:
+    per_fold: Sequence[Sequence[Proposal]], evaluation: Evaluation, *, multiplicity: Multiplicity, alpha: float,
+    min_difference: float = 0.0,
+) -> ClassRates:  # fmt: skip
     """Judge the single classes among all folds' proposals on every row of `evaluation`, which all are confirm rows.
 
     All classes are accounted for, whether they were proposed or not, since the proposals have seen these rows. Rules
@@ -49,15 +50,20 @@ def judge_classes(
             proposed[code] = proposed[code].also_by(proposal) if code in proposed else proposal
     if not proposed:
         return ClassRates()
-    p_values = {code: run_test(sample, of_row == code, seed=code).p_value for code in np.unique(of_row).tolist()}
-    tested = {code: p for code, p in p_values.items() if p is not None}
+    tested = {}
+    for code in np.unique(of_row).tolist():
+        p = run_test(sample, of_row == code, seed=code).p_value
+        if p is not None and min_difference > 0:
+            p = max(p, measure(sample, of_row == code).level_above(min_difference))
+        if p is not None:
+            tested[code] = p
     # Classes cannot be permuted within classes; Holm's account stands in for maxT's.
     account: Multiplicity = "holm" if multiplicity == "maxt" else multiplicity
     q_values = dict(zip(tested, adjusted_p_values(list(tested.values()), account).tolist(), strict=True))
     kept = sum(q <= alpha for q in q_values.values())
     judged, findings = [], []
     for code, proposal in proposed.items():
-        one = judge(proposal, ground, rows=len(evaluation.fold), alpha=alpha, min_difference=0.0)
+        one = judge(proposal, ground, rows=len(evaluation.fold), alpha=alpha, min_difference=min_difference)
         q = None if one.p_value is None else q_values.get(code)
         passed = q is not None and q <= alpha
         level = interval_level(account, alpha=alpha, confirmed=kept, tested=len(tested)) if passed else 1.0 - alpha

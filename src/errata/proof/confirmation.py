@@ -17,7 +17,7 @@ from errata.proof.sample import Ground
 from errata.proof.settle import LEAST_ROWS, Dropped
 from errata.stats.power import detectable_difference, detectable_loss, equivalent_rate
 
-__all__ = ["FEW_ERRORS", "Confirmation", "Progress", "count_tested", "detectable", "families", "few_errors"]
+__all__ = ["Confirmation", "Progress", "count_tested", "detectable", "families", "few_errors", "few_groups"]
 
 Progress = Callable[[float, str], None]
 
@@ -75,6 +75,14 @@ def few_errors(evaluation: Evaluation) -> bool:
     rows = int(explore.sum() + held_out.sum())
     errors = float(evaluation.loss[explore].sum() + evaluation.loss[held_out].sum())
     return bool(rows and errors * held_out.sum() / rows < FEW_ERRORS)
+
+
+def few_groups(ground: Ground) -> tuple[str, ...]:
+    """The caveat of data with few groups; nothing where there are many, or none."""
+    if ground.grouping != "few groups":
+        return ()
+    few = "is only 1 group" if ground.groups == 1 else f"are only {ground.groups} groups"
+    return (f"there {few}, so that findings speak of these groups and of no others",)
 
 
 def families(judged: Mapping[str, Judged], alpha: float) -> tuple[FamilyRecord, ...]:

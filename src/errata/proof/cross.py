@@ -22,15 +22,15 @@ from errata.core.evidence import Statistic
 from errata.core.finding import Finding
 from errata.core.slices import MISLABELLED, Slice
 from errata.proof.classes import judge_classes
-from errata.proof.confirmation import Confirmation, Progress, detectable, families
+from errata.proof.confirmation import Confirmation, Progress, detectable, families, few_groups
 from errata.proof.effect import Test, group_contrast, measure
-from errata.proof.families import FOLDS, Fold, RuleFamily, cross_folds, cross_ground, gathered, with_fold
+from errata.proof.families import FOLDS, Fold, RuleFamily, cross_folds, cross_ground, gathered, jaccard, with_fold
 from errata.proof.judged import Judged, finding_of
 from errata.proof.labels import suspected
 from errata.proof.order import best_first, folded
 from errata.proof.permuted import permute
 from errata.proof.sample import Ground, grounds
-from errata.proof.settle import LEAST_GROUPS, LEAST_ROWS, Proposal, gather, settle
+from errata.proof.settle import Proposal, gather, least_support, settle
 from errata.stats.multiplicity import Multiplicity, critical_value
 from errata.stats.sequential import MOST, p_value, verdict
 
@@ -98,11 +98,7 @@ class Procedure:
         """The families among all folds' proposals."""
         ground = cross_ground(evaluation, self.folds)
         errors = [[rule for rule in rules if rule.family == "errors"] for rules in per_fold]
-        return gathered(errors, ground, self.folds, least=self.least(ground))
-
-    def least(self, ground: Ground) -> int:
-        """The least support of a family, over all folds."""
-        return self.min_support or (LEAST_GROUPS if ground.unit == "groups" else LEAST_ROWS)
+        return gathered(errors, ground, self.folds, least=least_support(ground, self.min_support))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,7 +119,7 @@ class Rerun:
         maxima, left = np.zeros(len(self.known)), list(found)
         for at in range(len(self.known)):
             if at:
-                left = [family for family in left if _jaccard(family.member, self.known[at - 1]) < SAME]
+                left = [family for family in left if jaccard(family.member, self.known[at - 1]) < SAME]
             maxima[at] = max((family.statistic for family in left), default=0.0)
         return maxima
 
@@ -167,7 +163,7 @@ def confirm_across(
     tail = min(alpha, math.exp(-critical)) if math.isfinite(critical) else alpha / max(1, len(found))
     judged = [_judged(one, p, ground, min_difference) for one, p in zip(found, _p_values(found, drawn), strict=True)]
     findings = [_finding(one, of, whole, alpha=alpha, tail=tail) for one, of in zip(judged, found, strict=True)]
-    classes = judge_classes(per_fold, whole, multiplicity=multiplicity, alpha=alpha)
+    classes = judge_classes(per_fold, whole, multiplicity=multiplicity, alpha=alpha, min_difference=min_difference)
     labels = suspected(list(lists.values()), whole, alpha=alpha)
     told = {one.id: one for one in (*judged, *classes.judged)}
     counted = tuple(
@@ -283,19 +279,10 @@ def _members(family: RuleFamily, folds: Fold) -> Bool:
 
 
 def _caveats(found: Sequence[RuleFamily], reruns: int, ground: Ground) -> tuple[str, ...]:
-    said = [
-        f"cross-confirmation: each of {FOLDS} folds was judged by rules that the others proposed"
-        + (f", against {reruns} reruns of the whole search on permuted errors" if found else "")
-    ]
-    if ground.grouping == "few groups":
-        few = "is only 1 group" if ground.groups == 1 else f"are only {ground.groups} groups"
-        said.append(f"there {few}, so that findings speak of these groups and of no others")
-    return tuple(said)
-
-
-def _jaccard(first: Bool, second: Bool) -> float:
-    either = int(np.count_nonzero(first | second))
-    return int(np.count_nonzero(first & second)) / max(either, 1)
+    said = f"cross-confirmation: each of {FOLDS} folds was judged by rules that the others proposed" + (
+        f", against {reruns} reruns of the whole search on permuted errors" if found else ""
+    )
+    return (said, *few_groups(ground))
 
 
 def _minutes(seconds: float) -> str:

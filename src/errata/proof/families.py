@@ -18,7 +18,7 @@ from errata.proof.settle import Proposal
 from errata.stats.clusters import Cells
 from errata.stats.exact import exact_test
 
-__all__ = ["FOLDS", "RuleFamily", "cross_folds", "cross_ground", "gathered", "statistic", "with_fold"]
+__all__ = ["FOLDS", "RuleFamily", "cross_folds", "cross_ground", "gathered", "jaccard", "statistic", "with_fold"]
 
 Bool = NDArray[np.bool_]
 Fold = NDArray[np.int8]
@@ -119,7 +119,7 @@ def gathered(per_fold: Sequence[Sequence[Proposal]], ground: Ground, folds: Fold
         return []
     sample, rows = ground.confirm, len(folds)
     members = np.stack([rule.members(rows)[sample.rows] for rule in every])
-    alike = _jaccard(members)
+    alike = _all_jaccard(members)
     alike[fold_of[:, None] == fold_of[None, :]] = 0.0
     alike[alike < ALIKE] = 0.0
     of_row = folds[sample.rows]
@@ -153,7 +153,7 @@ def _family(
     chosen: Sequence[int], fold_of: NDArray[np.int64], every: Sequence[Proposal], members: Bool, member: Bool,
     sample: Sample,
 ) -> RuleFamily:  # fmt: skip
-    among = _jaccard(members[list(chosen)])
+    among = _all_jaccard(members[list(chosen)])
     mean = (among.sum(axis=1) - 1.0) / (len(chosen) - 1)
     place = int(mean.argmax())
     return RuleFamily(
@@ -162,7 +162,14 @@ def _family(
     )  # fmt: skip
 
 
-def _jaccard(members: Bool) -> NDArray[np.float64]:
+def jaccard(first: Bool, second: Bool) -> float:
+    """Common members over all members of two rules; 0 where neither has any."""
+    either = int(np.count_nonzero(first | second))
+    return int(np.count_nonzero(first & second)) / max(either, 1)
+
+
+def _all_jaccard(members: Bool) -> NDArray[np.float64]:
+    """`jaccard` of every pair of `(r, n)` rules, `(r, r)`."""
     inside = members.astype(np.float32)
     common = (inside @ inside.T).astype(np.float64)
     size = np.diag(common)

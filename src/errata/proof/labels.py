@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from errata.core.columns import Bool
+from errata.core.columns import Bool, Level
 from errata.core.errors import UsageError
 from errata.core.evaluation import CONFIRM, EXPLORE, Evaluation
 from errata.core.evidence import Evidence, Examples, Statistic
@@ -45,12 +45,19 @@ def suspected(proposals: Sequence[Slice], evaluation: Evaluation, *, alpha: floa
     """
     findings: list[Finding] = []
     members: dict[str, Bool] = {}
+    made_as: set[tuple[tuple[str, Level], ...]] = set()
     for proposal in proposals:
         if proposal.claim != MISLABELLED or not isinstance(proposal.rule, Ids):
             continue
-        found = suspects(evaluation, proposal.rule.how, alpha=alpha) if proposal.rule.how else None
-        if found is None and proposal.rule.how:
-            continue  # among all rows nothing is in doubt any more
+        found, how = None, proposal.rule.how
+        if how:
+            # The five folds of a cross-confirmation list other rows, and all of them ask for the same list here.
+            if tuple(sorted(how.items())) in made_as:
+                continue
+            made_as.add(tuple(sorted(how.items())))
+            found = suspects(evaluation, how, alpha=alpha)
+            if found is None:
+                continue  # among all rows nothing is in doubt any more
         made = replace(proposal, rule=proposal.rule if found is None else found.rule)
         if made.id not in members:
             members[made.id] = made.rule.members(evaluation)

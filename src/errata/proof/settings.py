@@ -23,6 +23,8 @@ class Proof:
     proof         "split" into explore and confirm rows, "cross" over five folds; None chooses by the number of errors
     multiplicity  "bh", "by", "holm" or "maxt"
     calibrate     rerun the search on permuted and on planted errors, and say what came of it
+
+    Raises UsageError for values out of range.
     """
 
     alpha: float = 0.05
@@ -34,11 +36,29 @@ class Proof:
     calibrate: bool = False
 
     def __post_init__(self) -> None:
+        if not 0.0 < self.alpha < 1.0:
+            raise UsageError(
+                f"`alpha` is `{self.alpha}`.", hint="a share of false findings between 0 and 1, such as 0.05."
+            )
+        if self.min_support is not None and self.min_support < 1:
+            raise UsageError(f"`min_support` is `{self.min_support}`.", hint="a number of rows (or groups) from 1 on.")
+        if not self.min_difference >= 0.0:
+            raise UsageError(f"`min_difference` is `{self.min_difference}`.", hint="0 or more, in the metric's unit.")
+        if self.max_proposals < 1:
+            raise UsageError(f"`max_proposals` is `{self.max_proposals}`.", hint="1 or more.")
         if self.proof is not None and self.proof not in KINDS:
             raise UsageError(f"`proof` is `{self.proof}`.", hint=nearest(str(self.proof), KINDS))
         if self.multiplicity not in MULTIPLICITIES:
             raise UsageError(
                 f"`multiplicity` is `{self.multiplicity}`.", hint=nearest(self.multiplicity, MULTIPLICITIES)
+            )
+
+    def check(self, evaluation: Evaluation) -> None:
+        """Raise UsageError for settings that no evaluation of this metric can meet."""
+        if evaluation.binary_loss and self.min_difference >= 1.0:
+            raise UsageError(
+                f"`min_difference` is `{self.min_difference:g}`, and error rates differ by less than 1.",
+                hint="0.02 is two points.",
             )
 
     def kind(self, evaluation: Evaluation) -> ProofKind:

@@ -17,7 +17,7 @@ from errata.proof.effect import measure, run_test
 from errata.proof.sample import Ground, Sample
 from errata.stats.gain import gain, loss_gain
 
-__all__ = ["Dropped", "Proposal", "Settled", "gather", "output_columns", "settle"]
+__all__ = ["Dropped", "Proposal", "Settled", "gather", "least_support", "output_columns", "settle"]
 
 Bool = NDArray[np.bool_]
 Words = NDArray[np.uint64]
@@ -148,14 +148,15 @@ def _too_small(proposal: Proposal, ground: Ground, *, rows: int, least: int | No
     member = proposal.members(rows)
     folds = (("explore", ground.explore), ("confirm", ground.confirm))
     for name, sample in folds if held_out else folds[:1]:
-        needed = _least(ground, least)
+        needed = least_support(ground, least)
         found = sample.support(member[sample.rows])
         if found < needed:
             return f"{found} {ground.unit} among {name} rows, fewer than {needed}"
     return ""
 
 
-def _least(ground: Ground, least: int | None) -> int:
+def least_support(ground: Ground, least: int | None = None) -> int:
+    """How many rows, or groups where they are the unit, must be members: `least` where it was asked for."""
     return least if least is not None else LEAST_GROUPS if ground.unit == "groups" else LEAST_ROWS
 
 
@@ -218,7 +219,7 @@ def _without_redundant(
     kept: list[Proposal] = []
     for proposal in ordered:
         member = proposal.members(rows)[sample.rows]
-        why = _redundant(proposal, sample, member, covered, needed=_least(ground, least))
+        why = _redundant(proposal, sample, member, covered, needed=least_support(ground, least))
         if why:
             dropped.append(_drop(proposal, why))
             continue

@@ -198,16 +198,16 @@ def _source(path: Path) -> Source:
 def update_findings(folder: Path, checked: Diagnosis) -> None:
     """Replace `findings.json` and `report.html` of a whole run, after a check has added to the history.
 
-    Both are written before the first is moved into place, so that the page never tells less than the findings.
+    Both are written before the page, and then the findings, are moved into place: the page never tells less than them.
     Raises CannotRunError when they cannot be written; the old files then stay.
     """
     from errata.report.page import write_report
 
-    names = ("findings.json", "report.html")
+    names = ("report.html", "findings.json")
     made = [folder / f".checked-{name}" for name in names]
     try:
-        write_json(made[0], [_plain(finding) for finding in checked.findings])
-        write_report([replace(checked, folder=folder)], made[1])
+        write_report([replace(checked, folder=folder)], made[0])
+        write_json(made[1], [_plain(finding) for finding in checked.findings])
         for making, name in zip(made, names, strict=True):
             making.replace(folder / name)
     except (OSError, CannotRunError) as error:

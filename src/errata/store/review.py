@@ -54,7 +54,7 @@ def write_review(
         raise UsageError(f"`rows` is `{rows}`.", hint="a number of rows from 1 on.")
     drawn = review_order(chosen)[:rows]
     places = _places(evaluation, drawn)
-    suggested = _suggestions(evaluation, chosen) if suggest else {}
+    suggested = _suggestions(evaluation, chosen, diagnosis.run.alpha) if suggest else {}
     names = [name for name in evaluation.features if name != evaluation.dataset.label][:COLUMNS_SHOWN]
     names = [name for name in names if evaluation.dataset.table.kind_of(name) not in ("embedding", "scores")]
     target = Path(path)
@@ -126,9 +126,10 @@ def _places(evaluation: Evaluation, ids: tuple[str, ...]) -> dict[str, int]:
     return dict(zip(evaluation.dataset.ids(rows), rows.tolist(), strict=True))
 
 
-def _suggestions(evaluation: Evaluation, finding: Finding) -> dict[str, Level]:
+def _suggestions(evaluation: Evaluation, finding: Finding, alpha: float) -> dict[str, Level]:
+    """The labels that other rows would give, by id; `alpha` is the run's, which decides how long its list is."""
     assert isinstance(finding.rule, Ids)
-    found = suspects(evaluation, finding.rule.how, alpha=0.05)
+    found = suspects(evaluation, finding.rule.how, alpha=alpha)
     if found is None:
         return {}
     return {one: evaluation.classes[int(code)] for one, code in zip(found.rule.ids, found.suggested, strict=True)}

@@ -1,4 +1,4 @@
-"""Worlds with an embedding: blobs of rows, of which one fails, for methods that look for clusters."""
+"""Worlds with an embedding: rows with errors anywhere, blobs of which one fails, and what breaks careless code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from errata.testing import World
 Blobs = Callable[..., tuple[Evaluation, np.ndarray]]
 
 
-def embedded(x: np.ndarray, label: np.ndarray, wrong: np.ndarray, *, scores: bool = True) -> Evaluation:
+def embedded(
+    x: np.ndarray, label: np.ndarray, wrong: np.ndarray, *, scores: bool = True, group: np.ndarray | None = None
+) -> Evaluation:
     """An evaluation of rows x (n, d) whose wrong ones are taken for the next class."""
     k = int(label.max()) + 1
     levels = tuple(f"c{code}" for code in range(k))
@@ -27,7 +29,11 @@ def embedded(x: np.ndarray, label: np.ndarray, wrong: np.ndarray, *, scores: boo
     names = tuple(f"p_{level}" for level in levels) if scores else ()
     for code, name in enumerate(names):
         columns[name] = Column.number(np.where(said == code, 0.8, 0.2 / max(k - 1, 1)).astype(np.float32))
-    return World(name="embedded", table=Table(columns), truth=(), outside=0.05, scores=names).evaluation()
+    if group is not None:
+        columns["group"] = Column.category([f"g{code}" for code in group])
+    return World(
+        name="embedded", table=Table(columns), outside=0.05, scores=names, group=None if group is None else "group"
+    ).evaluation()
 
 
 def blobs(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from errata.core.columns import Column, Table
 from errata.core.embedded import Learned, embedded_from_json
 from errata.core.errors import UsageError
 from errata.core.evaluation import CONFIRM, Evaluation
 from errata.core.method import Job
 from errata.methods.discover.learning_to_split import LearningToSplit
-from errata.testing import World
 
 pytest.importorskip("torch", reason="needs torch")
 
@@ -22,27 +22,19 @@ def job(seed: int = 0) -> Job:
     return Job(rng=np.random.default_rng(seed))
 
 
-def embedded(x: np.ndarray, label: np.ndarray, wrong: np.ndarray) -> Evaluation:
-    """An evaluation with an embedding; a wrong row is taken for the next class."""
-    k = int(label.max()) + 1
-    levels = tuple(f"c{code}" for code in range(k))
-    columns = {
-        "label": Column(kind="category", values=label.astype(np.int32), levels=levels),
-        "prediction": Column(kind="category", values=((label + wrong) % k).astype(np.int32), levels=levels),
-        NAME: Column(kind="embedding", values=x.astype(np.float32)),
-    }
-    return World(name="embedded", table=Table(columns), outside=0.1).evaluation()
+@pytest.fixture(name="corner", scope="module")
+def corner_(embedded: Callable[..., Evaluation]) -> Callable[..., tuple[Evaluation, np.ndarray]]:
+    def corner(seed: int = 0, n: int = 1_800) -> tuple[Evaluation, np.ndarray]:
+        """Rows in one corner of the first two dimensions are wrong in 60 of 100 cases, elsewhere in 5."""
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((n, 8))
+        hard = (x[:, 0] > 0.4) & (x[:, 1] > 0.4)
+        return embedded(x, rng.integers(0, 2, n), rng.random(n) < np.where(hard, 0.6, 0.05)), hard
+
+    return corner
 
 
-def corner(seed: int = 0, n: int = 1_800) -> tuple[Evaluation, np.ndarray]:
-    """Rows in one corner of the first two dimensions are wrong in 60 of 100 cases, elsewhere in 5."""
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((n, 8))
-    hard = (x[:, 0] > 0.4) & (x[:, 1] > 0.4)
-    return embedded(x, rng.integers(0, 2, n), rng.random(n) < np.where(hard, 0.6, 0.05)), hard
-
-
-def blobs(seed: int = 0, n: int = 600, flipped: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def labelled(seed: int = 0, n: int = 600, flipped: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Three clear classes; a share of the labels is moved to one of the others."""
     rng = np.random.default_rng(seed)
     true = rng.integers(0, 3, n)
@@ -51,7 +43,7 @@ def blobs(seed: int = 0, n: int = 600, flipped: float = 0.0) -> tuple[np.ndarray
     return x, np.where(moved, (true + rng.integers(1, 3, n)) % 3, true), moved
 
 
-def test_the_models_own_failures_become_a_rule_that_holds_on_rows_never_seen() -> None:
+def test_the_models_own_failures_become_a_rule_that_holds_on_rows_never_seen(corner) -> None:
     evaluation, hard = corner()
     slices = LearningToSplit(predictor="none").run(evaluation.explore(), job())
     held_out = evaluation.part(CONFIRM)
@@ -60,7 +52,7 @@ def test_the_models_own_failures_become_a_rule_that_holds_on_rows_never_seen() -
     assert slices[0].evidence[0].value > 0.4
 
 
-def test_a_rule_can_be_saved_and_read() -> None:
+def test_a_rule_can_be_saved_and_read(corner) -> None:
     evaluation, _ = corner()
     rule = LearningToSplit(predictor="none").run(evaluation.explore(), job())[0].rule
     assert isinstance(rule, Learned)
@@ -69,14 +61,14 @@ def test_a_rule_can_be_saved_and_read() -> None:
     assert np.array_equal(again.members(evaluation), rule.members(evaluation))
 
 
-def test_errors_at_random_give_nothing() -> None:
+def test_errors_at_random_give_nothing(embedded) -> None:
     rng = np.random.default_rng(0)
     evaluation = embedded(rng.standard_normal((1_200, 8)), rng.integers(0, 2, 1_200), rng.random(1_200) < 0.15)
     assert not LearningToSplit(predictor="none").run(evaluation.explore(), job())
 
 
-def test_wrong_labels_are_a_split_of_the_data() -> None:
-    x, given, moved = blobs(flipped=0.2, n=800)
+def test_wrong_labels_are_a_split_of_the_data(embedded) -> None:
+    x, given, moved = labelled(flipped=0.2, n=800)
     evaluation = embedded(x, given, moved)
     mine = job()
     slices = LearningToSplit(frozen=False, loops=4).run(evaluation.explore(), mine)
@@ -91,8 +83,8 @@ def test_wrong_labels_are_a_split_of_the_data() -> None:
     assert 0.08 < suspects.value < 0.22
 
 
-def test_clean_data_have_no_systematic_split() -> None:
-    x, given, _ = blobs()
+def test_clean_data_have_no_systematic_split(embedded) -> None:
+    x, given, _ = labelled()
     rng = np.random.default_rng(1)
     mine = job()
     evaluation = embedded(x, given, rng.random(len(x)) < 0.1)
@@ -100,14 +92,14 @@ def test_clean_data_have_no_systematic_split() -> None:
     assert "No systematic split" in mine.said[0]
 
 
-def test_the_same_seed_gives_the_same_rules() -> None:
+def test_the_same_seed_gives_the_same_rules(corner) -> None:
     evaluation, _ = corner(n=1_000)
     first, again = (LearningToSplit(predictor="none").run(evaluation.explore(), job(3)) for _ in range(2))
     assert first
     assert [one.rule.text for one in first] == [one.rule.text for one in again]
 
 
-def test_awkward_embeddings_are_survived() -> None:
+def test_awkward_embeddings_are_survived(embedded) -> None:
     rng = np.random.default_rng(0)
     n = 160
     wide = rng.standard_normal((n, 300))
@@ -125,7 +117,7 @@ def test_awkward_embeddings_are_survived() -> None:
     assert LearningToSplit(predictor="none").run(embedded(constant, label, np.zeros(n, bool)).explore(), job()) == []
 
 
-def test_misspelt_options_are_refused() -> None:
+def test_misspelt_options_are_refused(corner) -> None:
     with pytest.raises(UsageError, match="linear"):
         LearningToSplit(predictor="linaer")
     with pytest.raises(UsageError, match=r"learning_to_split\.ratio"):

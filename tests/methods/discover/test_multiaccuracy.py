@@ -11,6 +11,7 @@ from errata.core.evaluation import CONFIRM, Evaluation
 from errata.core.method import Job
 from errata.methods.discover import multiaccuracy
 from errata.methods.discover.multiaccuracy import Multiaccuracy
+from errata.ops.embedding_ground import EmbeddingGround, standard_space
 from errata.testing import World
 
 NAME = "embedding:x"
@@ -20,18 +21,7 @@ def job(seed: int = 0) -> Job:
     return Job(rng=np.random.default_rng(seed))
 
 
-def embedded(x: np.ndarray, label: np.ndarray, wrong: np.ndarray) -> Evaluation:
-    k = int(label.max()) + 1
-    levels = tuple(f"c{code}" for code in range(k))
-    table = Table({
-        "label": Column(kind="category", values=label.astype(np.int32), levels=levels),
-        "prediction": Column(kind="category", values=((label + wrong) % k).astype(np.int32), levels=levels),
-        NAME: Column(kind="embedding", values=x.astype(np.float32)),
-    })  # fmt: skip
-    return World(name="embedded", table=table, outside=0.1).evaluation()
-
-
-def test_one_direction_over_all_classes_and_one_of_a_class_are_found() -> None:
+def test_one_direction_over_all_classes_and_one_of_a_class_are_found(embedded) -> None:
     rng = np.random.default_rng(0)
     x, label = rng.standard_normal((8_000, 32)), rng.integers(0, 4, 8_000)
     everywhere, own = x[:, 1] > 1.8, (x[:, 0] > 0.8) & (label == 1)
@@ -48,15 +38,16 @@ def test_one_direction_over_all_classes_and_one_of_a_class_are_found() -> None:
     assert mine.weights[0] > 0.7 * np.linalg.norm(mine.weights)
 
 
-def test_leave_one_out_is_what_leaving_each_row_out_gives() -> None:
+def test_leave_one_out_is_what_leaving_each_row_out_gives(embedded) -> None:
     from sklearn.linear_model import Ridge
 
     rng = np.random.default_rng(1)
     x = rng.standard_normal((40, 5))
     evaluation = embedded(x, np.arange(40) % 2, rng.random(40) < 0.4)
-    ground = multiaccuracy._Ground.of(evaluation, NAME)
-    audit = multiaccuracy._Audit.of(ground, np.arange(40), None)
-    answer = audit.ask(ground.residual)
+    ground = EmbeddingGround.of(evaluation, NAME)
+    read, residual = standard_space(ground.values)(ground.values), ground.loss - ground.expected
+    audit = multiaccuracy._Audit.of(read, np.arange(40), None)
+    answer = audit.ask(residual)
     unit = audit.squares.sum() / 5
     by_hand = {}
     for penalty in multiaccuracy.PENALTIES:
@@ -64,15 +55,15 @@ def test_leave_one_out_is_what_leaving_each_row_out_gives() -> None:
         for row in range(40):
             others = np.arange(40) != row
             # The mean of x and r is that of all rows, as it is in the closed form up to a row's own weight.
-            model = Ridge(alpha=penalty * unit).fit(ground.read[others], ground.residual[others])
-            unseen[row] = model.predict(ground.read[[row]])[0]
+            model = Ridge(alpha=penalty * unit).fit(read[others], residual[others])
+            unseen[row] = model.predict(read[[row]])[0]
         by_hand[penalty] = unseen
-    errors = {penalty: ((ground.residual - unseen) ** 2).sum() for penalty, unseen in by_hand.items()}
+    errors = {penalty: ((residual - unseen) ** 2).sum() for penalty, unseen in by_hand.items()}
     best = by_hand[min(errors, key=errors.get)]
     assert answer.unseen == pytest.approx(best, abs=1e-4)
 
 
-def test_random_errors_are_not_audited_away() -> None:
+def test_random_errors_are_not_audited_away(embedded) -> None:
     found = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -96,20 +87,12 @@ def test_regression_and_losses_are_audited_too() -> None:
     assert (x[members, 2] > 0.8).mean() > 0.7
 
 
-def test_poor_data_gives_nothing_or_less() -> None:
-    rng = np.random.default_rng(0)
-    x, label = rng.standard_normal((300, 8)), rng.integers(0, 2, 300)
-    wrong = rng.random(300) < 0.3
-    nan = x.copy()
-    nan[::3] = np.nan
-    one = np.where(np.arange(300) == 5, 2, label)
-    for values, codes, errs in (
-        (x, label, np.zeros(300, dtype=bool)), (x, label, np.ones(300, dtype=bool)), (nan, label, wrong),
-        (rng.standard_normal((300, 900)), label, wrong), (x, one, wrong), (np.zeros((300, 8)), label, wrong),
-        (np.full((300, 8), np.nan), label, wrong),
-    ):  # fmt: skip
-        evaluation = embedded(values, codes, errs)
-        for proposal in Multiaccuracy(chance=0.0).run(evaluation.explore(), job()):
-            assert not proposal.rule.members(evaluation)[np.isnan(values).any(axis=1)].any()
-    with pytest.raises(UsageError, match="There is no embedding"):
-        Multiaccuracy(embedding="clip").run(embedded(x, label, wrong), job())
+def test_poor_data_gives_nothing_or_less(broken: Evaluation) -> None:
+    for proposal in Multiaccuracy(chance=0.0).run(broken.explore(), job()):
+        assert not proposal.rule.members(broken)[np.isnan(broken.column(NAME).values).any(axis=1)].any()
+        assert np.isfinite(proposal.rule.cut)
+
+
+def test_an_unknown_embedding_is_named(blobs) -> None:
+    with pytest.raises(UsageError, match="There is no embedding `clip`"):
+        Multiaccuracy(embedding="clip").run(blobs(n=200)[0], job())

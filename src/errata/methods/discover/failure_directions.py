@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from errata.core.columns import Bool
 from errata.core.embedded import Direction, Space
-from errata.core.errors import UsageError, nearest
+from errata.core.errors import UsageError
 from errata.core.evaluation import Evaluation
 from errata.core.evidence import Evidence, Examples, Statistic
 from errata.core.method import Job, check_range, method
 from errata.core.slices import Slice, claim_for
 from errata.ops.conjunctions import of_classes
+from errata.ops.embedding_ground import EmbeddingGround, standard_space
 from errata.ops.linear_svm import Plane, balanced, fit_svm
 from errata.stats.gain import gain
 
@@ -100,40 +101,33 @@ class FailureDirections:
 
     def directions_of(self, evaluation: Evaluation, job: Job) -> list[FoundDirection]:
         """Every direction by class, in the order of the classes; what `run` proposes, with its numbers."""
-        name = self._column(evaluation)
-        if name is None or not len(evaluation):
+        ground = EmbeddingGround.of(evaluation, self.embedding)
+        if ground is None:
             return []
-        ground = _Ground.of(evaluation, name)
+        space = standard_space(ground.values, unit=True)
         began = perf_counter()
         found: list[FoundDirection] = []
         for label in range(len(evaluation.classes)):
             job.progress(label / len(evaluation.classes), f"class {evaluation.classes[label]}")
             if job.budget is not None and perf_counter() - began > job.budget:
                 break
-            rows = np.flatnonzero(ground.usable & (ground.stratum == label))
-            found += self._of_class(evaluation, ground, label, rows, job.rng)
+            found += self._of_class(evaluation, ground, space, label, job.rng)
         return found
 
-    def _column(self, evaluation: Evaluation) -> str | None:
-        """The embedding to read, None where the evaluation has none."""
-        known = evaluation.embeddings
-        if self.embedding and self.embedding not in known:
-            raise UsageError(f"There is no embedding `{self.embedding}`.", hint=nearest(self.embedding, known))
-        return self.embedding or (known[0] if known else None)
-
     def _of_class(
-        self, evaluation: Evaluation, ground: _Ground, label: int, rows: NDArray[np.intp], rng: np.random.Generator
+        self, evaluation: Evaluation, ground: EmbeddingGround, space: Space, label: int, rng: np.random.Generator
     ) -> list[FoundDirection]:
-        wrong = ground.wrong[rows]
+        rows = np.flatnonzero(ground.stratum == label)
+        wrong = ground.loss[rows] > 0
         least = 2 if self.faithful else self.least
         if min(int(wrong.sum()), int((~wrong).sum())) < least:
             return []
-        x = ground.space(ground.values[rows])
+        x = space(ground.values[rows])
         y = np.where(wrong, 1.0, -1.0)
         group = None if ground.group is None else ground.group[rows]
         two = _Folds.deal(wrong, group, 2, rng)
         more = two if self.faithful else _Folds.deal(wrong, group, self.folds, rng)
-        given = of_classes(evaluation, [label]) if len(np.unique(ground.stratum[ground.usable])) > 1 else None
+        given = of_classes(evaluation, [label]) if len(np.unique(ground.stratum)) > 1 else None
         found: list[FoundDirection] = []
         basis: list[Floats] = []
         for _ in range(1 if self.faithful else self.directions):
@@ -147,12 +141,12 @@ class FailureDirections:
             if placed is None:
                 break
             rule = Direction(
-                column=ground.column, space=ground.space, weights=placed.scale * plane.weights,
+                column=ground.column, space=space, weights=placed.scale * plane.weights,
                 bias=placed.scale * plane.bias + placed.shift, cut=placed.cut, given=given,
             )  # fmt: skip
             found.append(FoundDirection(
                 label=label, rule=rule, score=best.score, z=best.z, cost=best.cost,
-                evidence=_evidence(evaluation, rows, wrong, held_out, best, number=len(found) + 1),
+                evidence=_evidence(evaluation, ground.rows[rows], wrong, held_out, best, number=len(found) + 1),
             ))  # fmt: skip
             basis.append(_unit(plane.weights))
             for folds in {id(two): two, id(more): more}.values():
@@ -182,35 +176,6 @@ def caption_scores(
     centre = space.centre if faithful else None
     read = Space(centre=centre, scale=space.scale, unit=space.unit, axes=space.axes)(change)
     return np.asarray(read @ np.asarray(rule.weights, dtype=np.float64))
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Ground:
-    """What every class is searched in: rows of explore with what is known of them, each (n, ...)."""
-
-    column: str
-    space: Space
-    values: NDArray[np.floating]
-    usable: Bool
-    wrong: Bool
-    stratum: NDArray[np.int32]
-    group: NDArray[np.int32] | None
-
-    @staticmethod
-    def of(evaluation: Evaluation, name: str) -> _Ground:
-        view = evaluation.view()
-        values = np.asarray(evaluation.column(name).values)
-        usable = np.isfinite(values).all(axis=1) & (view.stratum >= 0)
-        known = np.asarray(values[usable], dtype=np.float64)
-        empty = not len(known)
-        centre = np.zeros(values.shape[1]) if empty else known.mean(axis=0)
-        scale = np.ones(values.shape[1]) if empty else known.std(axis=0)
-        # A dimension that does not vary says nothing; divided by its rounding errors it would shout.
-        flat = scale <= 1e-7 * np.maximum(1.0, np.abs(centre))
-        return _Ground(
-            column=name, values=values, usable=usable, wrong=view.loss > 0, stratum=view.stratum, group=view.group,
-            space=Space(centre=centre, scale=np.where(flat, np.inf, scale), unit=True),
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -128,10 +128,7 @@ class LearningToSplit:
         return [one for one in found if _splits(one, evaluation)]
 
     def _ground(self, evaluation: Evaluation, job: Job) -> _Ground | None:
-        known = evaluation.embeddings
-        if self.embedding and self.embedding not in known:
-            raise UsageError(f"There is no embedding `{self.embedding}`.", hint=nearest(self.embedding, known))
-        name = self.embedding or (known[0] if known else None)
+        name = evaluation.embedding(self.embedding)
         if name is None:
             return None
         view = evaluation.view()

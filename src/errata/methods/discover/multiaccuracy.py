@@ -9,14 +9,13 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from errata.core.columns import Bool
 from errata.core.embedded import Direction, Space
-from errata.core.errors import UsageError, nearest
 from errata.core.evaluation import Evaluation
 from errata.core.evidence import Statistic
 from errata.core.method import Job, check_range, method
 from errata.core.slices import Slice, claim_for
 from errata.ops.conjunctions import of_classes
+from errata.ops.embedding_ground import EmbeddingGround, standard_space
 from errata.stats.gain import gain, loss_gain
 
 __all__ = ["Multiaccuracy"]
@@ -62,14 +61,16 @@ class Multiaccuracy:
 
     def run(self, evaluation: Evaluation, job: Job) -> list[Slice]:
         """The proposals, in the order in which the audits found them."""
-        name = self._column(evaluation)
-        if name is None or not len(evaluation):
+        ground = EmbeddingGround.of(evaluation, self.embedding)
+        if ground is None:
             return []
-        ground = _Ground.of(evaluation, name)
-        audits = self._audits(ground, classes=evaluation.task == "classification")
+        space = standard_space(ground.values)
+        residual = ground.loss - ground.expected
+        audits = self._audits(
+            space(ground.values), residual, ground.stratum, classes=evaluation.task == "classification"
+        )
         began = perf_counter()
         found: list[Slice] = []
-        residual = ground.residual.copy()
         for turn in range(self.rounds):
             if job.budget is not None and perf_counter() - began > job.budget:
                 break
@@ -79,39 +80,31 @@ class Multiaccuracy:
             if best is None or best.z < self.chance:
                 break
             residual[best.audit.rows] -= best.unseen
-            proposal = self._slice(evaluation, ground, best)
+            proposal = self._slice(evaluation, ground, space, best)
             if proposal is not None:
                 found.append(proposal)
         return found
 
-    def _column(self, evaluation: Evaluation) -> str | None:
-        """The embedding to read, None where the evaluation has none."""
-        known = evaluation.embeddings
-        if self.embedding and self.embedding not in known:
-            raise UsageError(f"There is no embedding `{self.embedding}`.", hint=nearest(self.embedding, known))
-        return self.embedding or (known[0] if known else None)
-
-    def _audits(self, ground: _Ground, *, classes: bool) -> list[_Audit]:
+    def _audits(self, read: Floats, residual: Floats, stratum: NDArray[np.int32], *, classes: bool) -> list[_Audit]:
         """All rows, then each class (or fifth of the target) that has rows enough, and errors of both kinds."""
-        everyone = np.flatnonzero(ground.usable)
-        strata = np.unique(ground.stratum[everyone])
-        wanted: list[tuple[int | None, NDArray[np.intp]]] = [(None, everyone)]
+        strata = np.unique(stratum)
+        wanted: list[tuple[int | None, NDArray[np.intp]]] = [(None, np.arange(len(stratum)))]
         if classes and len(strata) > 1:
-            wanted += [(int(code), everyone[ground.stratum[everyone] == code]) for code in strata]
+            wanted += [(int(code), np.flatnonzero(stratum == code)) for code in strata]
         return [
-            _Audit.of(ground, rows, label)
+            _Audit.of(read, rows, label)
             for label, rows in wanted
-            if len(rows) >= 2 * self.least and float(np.ptp(ground.residual[rows])) > 1e-12
+            if len(rows) >= 2 * self.least and float(np.ptp(residual[rows])) > 1e-12
         ]
 
-    def _slice(self, evaluation: Evaluation, ground: _Ground, answer: _Answer) -> Slice | None:
+    def _slice(self, evaluation: Evaluation, ground: EmbeddingGround, space: Space, answer: _Answer) -> Slice | None:
         """The direction of an audit with its cut; None where no cut pays."""
-        cut = _cut(answer, ground, least=self.least, binary=evaluation.binary_loss)
+        cut = _cut(answer, ground, least=self.least)
         given = None if answer.audit.label is None else of_classes(evaluation, [answer.audit.label])
         if cut is None or (answer.audit.label is not None and given is None):
             return None
         rule = Direction(
-            column=ground.column, space=ground.space, weights=answer.weights, bias=answer.bias, cut=cut, given=given
+            column=ground.column, space=space, weights=answer.weights, bias=answer.bias, cut=cut, given=given
         )
         words = (
             f"Predictions of an auditor agree with the excess error of rows that it has not seen: {answer.z:.1f} "
@@ -120,40 +113,6 @@ class Multiaccuracy:
         score = Statistic(name="audit", value=answer.z, n=len(answer.audit.rows), words=words)
         claim = claim_for(evaluation.metric)
         return Slice(rule=rule, claim=claim, proposed_by=("multiaccuracy",), evidence=(score,))
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Ground:
-    """Rows of explore, each (n, ...): the residual is the loss less the mean of its class."""
-
-    column: str
-    space: Space
-    read: Floats
-    usable: Bool
-    loss: Floats
-    residual: Floats
-    stratum: NDArray[np.int32]
-
-    @staticmethod
-    def of(evaluation: Evaluation, name: str) -> _Ground:
-        view = evaluation.view()
-        values = np.asarray(evaluation.column(name).values)
-        usable = np.isfinite(values).all(axis=1) & (view.stratum >= 0) & np.isfinite(view.loss)
-        known = np.asarray(values[usable], dtype=np.float64)
-        empty = not len(known)
-        centre = np.zeros(values.shape[1]) if empty else known.mean(axis=0)
-        scale = np.ones(values.shape[1]) if empty else known.std(axis=0)
-        flat = scale <= 1e-7 * np.maximum(1.0, np.abs(centre))
-        space = Space(centre=centre, scale=np.where(flat, np.inf, scale))
-        residual = np.zeros(len(usable))
-        stratum = view.stratum[usable]
-        if not empty:
-            mean = np.bincount(stratum, weights=view.loss[usable]) / np.maximum(np.bincount(stratum), 1)
-            residual[usable] = view.loss[usable] - mean[stratum]
-        return _Ground(
-            column=name, space=space, read=space(values), usable=usable, loss=view.loss, residual=residual,
-            stratum=view.stratum,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -172,7 +131,7 @@ class _Audit:
     """Ridge regressions of any residual on the same rows: the geometry is worked out once.
 
     label  code of the class whose rows these are, None for all rows
-    rows   (m,) indices into explore
+    rows   (m,) indices into the ground
     turned (m, r) centred rows in the axes (p, r) of their own covariance; `squares` (r,) are its eigenvalues times m
     """
 
@@ -184,8 +143,8 @@ class _Audit:
     squares: Floats
 
     @staticmethod
-    def of(ground: _Ground, rows: NDArray[np.intp], label: int | None) -> _Audit:
-        x = ground.read[rows]
+    def of(read: Floats, rows: NDArray[np.intp], label: int | None) -> _Audit:
+        x = read[rows]
         centre = x.mean(axis=0)
         x = x - centre
         squares, axes = np.linalg.eigh(x.T @ x)
@@ -222,13 +181,14 @@ class _Audit:
         return _Answer(audit=self, weights=weights, bias=bias, unseen=unseen + mean, z=z)
 
 
-def _cut(answer: _Answer, ground: _Ground, *, least: int, binary: bool) -> float | None:
+def _cut(answer: _Answer, ground: EmbeddingGround, *, least: int) -> float | None:
     """Where rows above the cut are best described by error rates of their own; None where they err no more."""
     rows = answer.audit.rows
     order = np.argsort(-answer.unseen, kind="stable")
     score = answer.unseen[order]
     _, stratum = np.unique(ground.stratum[rows[order]], return_inverse=True)
-    loss, residual = ground.loss[rows[order]], ground.residual[rows[order]]
+    loss = ground.loss[rows[order]]
+    residual = loss - ground.expected[rows[order]]
     classes = int(stratum.max()) + 1
     sizes = np.unique(np.geomspace(least, max(len(rows) // 2, least), SIZES).astype(np.int64))
     sizes = sizes[sizes < len(rows)]
@@ -246,7 +206,7 @@ def _cut(answer: _Answer, ground: _Ground, *, least: int, binary: bool) -> float
         return np.asarray(np.cumsum(table, axis=0), dtype=np.float64)
 
     count, total = counted(None), counted(loss)
-    if binary:
+    if ground.binary:
         gains = gain(total[:-1], count[:-1], wrong=total[-1], rows=count[-1])
     else:
         gains = loss_gain(total[:-1], count[:-1], loss=total[-1], rows=count[-1], squares=float(loss @ loss))

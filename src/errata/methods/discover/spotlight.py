@@ -14,7 +14,7 @@ from errata.core.evaluation import Evaluation
 from errata.core.method import Job, check_range, method
 from errata.core.slices import Slice, claim_for
 from errata.ops.conjunctions import of_classes
-from errata.ops.embedding_ground import EmbeddingGround, best_cut, principal_space, unlike
+from errata.ops.embedding_ground import EmbeddingGround, best_cut, principal_space, stratum_means, unlike
 from errata.ops.kernel_ascent import Lit, brightest
 
 __all__ = ["Spotlight"]
@@ -75,7 +75,7 @@ class Spotlight:
             return []
         loss = _losses(evaluation, ground)
         if not self.faithful:
-            loss = loss - _means(loss, ground.stratum)
+            loss = loss - stratum_means(loss, ground.stratum)
         values = space(ground.values)
         apart = self.per_class and not self.faithful and evaluation.task == "classification"
         parts = [np.flatnonzero(ground.stratum == code) for code in np.unique(ground.stratum)] if apart else []
@@ -165,8 +165,3 @@ def _losses(evaluation: Evaluation, ground: EmbeddingGround) -> NDArray[np.float
     labels = np.asarray(evaluation.view().labels)[ground.rows].astype(np.int64)
     given: NDArray[Any] = scores[np.arange(len(labels)), labels].astype(np.float64)
     return np.asarray(-np.log(np.clip(np.nan_to_num(given, nan=1.0), _LEAST_P, 1.0)))
-
-
-def _means(loss: NDArray[np.float64], stratum: NDArray[np.int32]) -> NDArray[np.float64]:
-    counts = np.maximum(np.bincount(stratum), 1)
-    return np.asarray((np.bincount(stratum, weights=loss) / counts)[stratum])

@@ -111,7 +111,7 @@ class Asking:
         """
         prefix = f"{occasion}:" if occasion else ""
         digests = [prefix + rows.digest(place, salt) for place in range(len(rows))]
-        fresh = {digest: place for place, digest in enumerate(digests) if self.kept.get(digest) is None}
+        fresh = {digest: place for place, digest in enumerate(digests) if digest not in self.kept}
         if fresh:
             most = max(1, min(most or LARGEST, BODY_BYTES // rows.bytes_each()))
             job = _Job(rows=rows, digests=digests, speaks=speaks, most=most, open=sorted(fresh.values()))
@@ -233,7 +233,7 @@ class Asking:
         if end.fault:
             self._look_alive(job, places, end)
         parts = [part for part in (places[:half], places[half:]) if part]
-        parts = [[place for place in part if self.kept.get(job.digests[place]) is None] for part in parts]
+        parts = [[place for place in part if job.digests[place] not in self.kept] for part in parts]
         solved = [self._solve(job, part) for part in parts if part]
         answered = all(solved)
         if answered and len(places) > 1:  # every row is good by itself: there were too many, unless it was chance

@@ -60,6 +60,9 @@ class Kept:
         noted = (one for digest, one in tuple(self._answers.items()) if ":" not in digest and '"note"' in one)
         return Counter(str(json.loads(one).get("note")) for one in noted)
 
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._answers
+
     def get(self, digest: str) -> Said | None:
         """What was said of a row, None where it was not asked."""
         stored = self._answers.get(digest)
@@ -112,18 +115,15 @@ class Kept:
         try:
             with self._lock:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                # A line break first: whatever a kill has cut before stays a line of its own.
-                with self.path.open("ab") as file:
-                    start = b"\n" if file.tell() and not _ends_line(self.path) else b""
-                    file.write(start + whole.encode("utf-8", "replace") + b"\n")
+                with self.path.open("ab+") as file:  # writes go to the end, wherever was read
+                    cut = False
+                    if file.tell():
+                        file.seek(-1, os.SEEK_END)
+                        cut = file.read(1) != b"\n"
+                    # A line break first: whatever a kill has cut before stays a line of its own.
+                    file.write((b"\n" if cut else b"") + whole.encode("utf-8", "replace") + b"\n")
         except OSError as error:
             raise _unwritable(self.path, error) from error
-
-
-def _ends_line(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
 
 
 def _unwritable(path: Path, error: OSError) -> CannotRunError:

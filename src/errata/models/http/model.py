@@ -19,7 +19,7 @@ from errata.models.http.chat import Chat
 from errata.models.http.rows import Rows, rows_of
 from errata.models.http.said import gathered
 from errata.models.http.shapes import Shape
-from errata.models.reading import Answer, Reading, Settled, understand
+from errata.models.reading import Answer, Reading, Settled, read, settle
 
 __all__ = ["EndpointModel"]
 
@@ -43,11 +43,11 @@ class EndpointModel:
 
     def predict(self, inputs: Inputs) -> Output:
         """What the endpoint says of a batch; of rows that it was asked about before, what it said then."""
-        return self._output(self.answer(inputs))
+        return self._read(self.answer(inputs))
 
     def afresh(self, inputs: Inputs, *, occasion: str) -> Output:
         """What the endpoint says when it is asked again, for instance at the end of a run; kept under that occasion."""
-        return self._output(self.answer(inputs, occasion=occasion))
+        return self._read(self.answer(inputs, occasion=occasion))
 
     def answer(self, inputs: Inputs, *, occasion: str = "") -> Answer:
         """What the endpoint said, unread. Raises CannotRunError where a row has no answer."""
@@ -81,12 +81,7 @@ class EndpointModel:
         """
         told = replace(self, shape=self.shape.for_classes(levels)) if isinstance(self.shape, Chat) else self
         answer = told.answer(inputs)
-        named = () if answer.named else told.shape.classes
-        understood = understand(answer, named=named, levels=levels, task=task or self.spec.task)
-        reading = understood.reading
-        spec = replace(self.spec, task=understood.task, classes=reading.classes)
-        model = replace(told, spec=spec, reading=reading)
-        return Settled(model=model, output=reading.output(answer), caveats=understood.caveats)
+        return settle(told, answer, named=answer.named or told.shape.classes, levels=levels, task=task)
 
     def kept_in(self, folder: Path | None, *, rows: int) -> EndpointModel:
         """The same endpoint at the beginning of a run over so many rows, its answers kept in the run's directory."""
@@ -144,10 +139,8 @@ class EndpointModel:
         told += _counted(said)
         return tuple(told)
 
-    def _output(self, answer: Answer) -> Output:
-        named = () if answer.named else self.shape.classes
-        reading = self.reading or understand(answer, named=named, task=self.spec.task).reading
-        return reading.output(answer)
+    def _read(self, answer: Answer) -> Output:
+        return read(answer, self.reading, named=answer.named or self.shape.classes, task=self.spec.task)
 
     def _rows(self, inputs: Inputs) -> Rows:
         takes = self.shape.takes

@@ -10,7 +10,7 @@ from typing import Literal
 from errata.models.http.client import Client, NoReply, Reply
 from errata.models.http.said import Said
 
-__all__ = ["Verdict", "judged", "lost", "words_of"]
+__all__ = ["Verdict", "judged", "lost"]
 
 End = Literal["answered", "wait", "refused", "stop"]
 _BUSY = (408, 425, 429, 503, 529)
@@ -68,10 +68,10 @@ def judged(reply: Reply, *, read: Callable[[Reply], list[Said]], client: Client)
     status = reply.status
     if 200 <= status < 300:
         return _answer(reply, read)
-    words = f"{status} {words_of(reply, client)}".strip()
+    said = _words_of(reply, client)
+    words = f"{status} {said}".strip()
     if status in _GONE or 300 <= status < 400:
         what = _GONE.get(status, "redirects to another address")
-        said = words_of(reply, client)
         where = reply.location.partition("?")[0][:200] if status < 400 else ""
         return Verdict(
             end="stop", words=f"{what} ({status}{f': {said}' if said else ''}{f', to `{where}`' if where else ''})",
@@ -89,7 +89,7 @@ def judged(reply: Reply, *, read: Callable[[Reply], list[Said]], client: Client)
     return Verdict(end="refused", words=words, size=status == 413)
 
 
-def words_of(reply: Reply, client: Client) -> str:
+def _words_of(reply: Reply, client: Client) -> str:
     """What a server says of an error, in one line, without the key and without a page of HTML."""
     text = reply.body[:20_000].decode("utf-8", "replace")
     try:

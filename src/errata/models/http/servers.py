@@ -22,13 +22,21 @@ _TF_TYPES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float16"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLflow:
-    """`/invocations`: tables as `dataframe_split`, everything else as `inputs`."""
+class _Server:
+    """What all of them have: where they are, and what the user says of them.
+
+    params  further fields of the body, where it has a place for them
+    """
 
     path: str
     classes: tuple[Level, ...] = ()
     columns: tuple[str, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLflow(_Server):
+    """`/invocations`: tables as `dataframe_split`, everything else as `inputs`."""
 
     @property
     def takes(self) -> Takes:
@@ -55,17 +63,13 @@ class MLflow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TensorFlow:
+class TensorFlow(_Server):
     """`:predict` with `instances`, one per row; a row is an object where the model has several inputs.
 
     dims, dtype  of its one input, where the metadata say so
     named        the names of its inputs where there are several
     """
 
-    path: str
-    classes: tuple[Level, ...] = ()
-    columns: tuple[str, ...] = ()
-    params: Mapping[str, Any] = field(default_factory=dict)
     dims: tuple[int | None, ...] | None = None
     dtype: str = ""
     named: tuple[str, ...] = ()
@@ -102,12 +106,8 @@ class TensorFlow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TorchServe:
+class TorchServe(_Server):
     """`/predictions/NAME`: one row per request; a picture as PNG, a text as it is, everything else as JSON."""
-
-    path: str
-    classes: tuple[Level, ...] = ()
-    columns: tuple[str, ...] = ()
 
     @property
     def takes(self) -> Takes:
@@ -140,14 +140,8 @@ class TorchServe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HuggingFace:
+class HuggingFace(_Server):
     """Text classification as `{"inputs": [...]}`, image classification one picture per request."""
-
-    path: str
-    classes: tuple[Level, ...] = ()
-    columns: tuple[str, ...] = ()
-    params: Mapping[str, Any] = field(default_factory=dict)
-    images: bool = False
 
     @property
     def takes(self) -> Takes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -150,7 +151,7 @@ def _fitting(name: str, value: Any, default: Any, where: str) -> Any:
         if not isinstance(value, str):
             raise _unfit(name, value, where, "words in quotes")
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise _unfit(name, value, where, "a number above 0")
     if not isinstance(default, float) and value != int(value):
         raise _unfit(name, value, where, "a whole number")

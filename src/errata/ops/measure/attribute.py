@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from errata.core.errors import UsageError, nearest
 
 Measured = NDArray[Any]
 
@@ -23,11 +25,13 @@ class Directions:
 
     `positive` and `negative` continue "images ..." and can be followed by "by over 12°": "slanted to the right".
     `across` is a range around 0, both ends without sign: "slanted between {low} to the left and {high} to the right".
+    `neither` is 0 itself, for whole numbers, which often are: "as positive as negative in words".
     """
 
     positive: str
     negative: str
     across: str
+    neither: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +61,25 @@ class Attribute:
     def missing(self) -> Measured:
         """The value of an image on which this attribute is undefined, as an array of shape ()."""
         return np.asarray(-1, np.int32) if self.kind == "category" else np.asarray(np.nan, np.float32)
+
+
+def signed(
+    *, name: str, noun: str, directions: Directions, explanation: str, measured: Callable[[Any], Measured],
+    unit: str = "", whole: bool = False,
+) -> Attribute:  # fmt: skip
+    """An attribute whose sign is a direction."""
+    high = f"{directions.positive} by over"
+    return Attribute(
+        name=name, noun=noun, high=high, low=f"not {high}", explanation=explanation, measured=measured, unit=unit,
+        whole=whole, directions=directions,
+    )  # fmt: skip
+
+
+def chosen(names: Sequence[str] | None, known: Mapping[str, Attribute]) -> list[Attribute]:
+    """The attributes of these names, all when None; raises UsageError for one that is not known."""
+    if names is None:
+        return list(known.values())
+    for name in names:
+        if name not in known:
+            raise UsageError(f"There is no measured attribute `{name}`.", hint=nearest(name, known))
+    return [known[name] for name in names]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from errata.core.errors import UsageError, nearest
+from errata.core.errors import UsageError
 from errata.ops.measure import colour, shape, texture, tone
-from errata.ops.measure.attribute import Attribute, Measured
+from errata.ops.measure.attribute import Attribute, Measured, chosen
 from errata.ops.measure.pixels import Pixels
 
 __all__ = ["ATTRIBUTES", "VERSION", "Attribute", "Measured", "Range", "measure", "value_range"]
@@ -52,14 +52,14 @@ def measure(
     An image with a value that is not finite has only its size measured.
     Raises UsageError for an unknown attribute, or for arrays that are not images.
     """
-    chosen = _chosen(names)
+    asked = chosen(names, ATTRIBUTES)
     array = _batch(images)
     scale = _scale(value_range) if value_range is not None else _found_range(images)
     if array is not None:
-        return _measured(array, chosen, scale)
+        return _measured(array, asked, scale)
     n = len(images)
     singles = [np.asarray(image) for image in images]
-    results = {a.name: np.full(n, a.missing) for a in chosen}
+    results = {a.name: np.full(n, a.missing) for a in asked}
     by_shape: dict[tuple[tuple[int, ...], np.dtype[Any]], list[int]] = {}
     for row, single in enumerate(singles):
         by_shape.setdefault((single.shape, single.dtype), []).append(row)
@@ -67,7 +67,7 @@ def measure(
         step = max(1, 8 * BLOCK_PIXELS // max(1, int(np.prod(size))))  # a large group is never stacked as a whole
         for start in range(0, len(members), step):
             rows = members[start : start + step]
-            for name, values in _measured(np.stack([singles[row] for row in rows]), chosen, scale).items():
+            for name, values in _measured(np.stack([singles[row] for row in rows]), asked, scale).items():
                 results[name][rows] = values
     return results
 
@@ -107,15 +107,6 @@ def _found_range(images: Images) -> Range:
     return Range(low, high) if high > low else Range(min(low, 0.0), max(high, 1.0)) if high == low else Range(0.0, 1.0)
 
 
-def _chosen(names: Sequence[str] | None) -> list[Attribute]:
-    if names is None:
-        return list(ATTRIBUTES.values())
-    for name in names:
-        if name not in ATTRIBUTES:
-            raise UsageError(f"There is no measured attribute `{name}`.", hint=nearest(name, ATTRIBUTES))
-    return [ATTRIBUTES[name] for name in names]
-
-
 def _scale(given: Range | tuple[float, float]) -> Range:
     scale = given if isinstance(given, Range) else Range(float(given[0]), float(given[1]))
     if not (np.isfinite(scale.low) and np.isfinite(scale.high) and scale.high > scale.low):
@@ -152,7 +143,7 @@ def _channels_last(images: NDArray[Any]) -> NDArray[Any]:
     return images[..., :3] if images.shape[-1] >= 3 else images[..., 0]
 
 
-def _measured(images: NDArray[Any], chosen: Sequence[Attribute], scale: Range) -> dict[str, Measured]:
+def _measured(images: NDArray[Any], asked: Sequence[Attribute], scale: Range) -> dict[str, Measured]:
     last = _channels_last(np.asarray(images))
     if last.ndim not in (3, 4):
         raise UsageError(
@@ -160,7 +151,7 @@ def _measured(images: NDArray[Any], chosen: Sequence[Attribute], scale: Range) -
             hint="reshape flat pixels to images first.",
         )
     n = last.shape[0]
-    results = {a.name: np.full(n, a.missing) for a in chosen}
+    results = {a.name: np.full(n, a.missing) for a in asked}
     per_image = int(np.prod(last.shape[1:]))
     if per_image == 0:
         return results
@@ -170,7 +161,7 @@ def _measured(images: NDArray[Any], chosen: Sequence[Attribute], scale: Range) -
         values = _normalised(last[block], scale)
         sound = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
         pixels = Pixels(np.where(sound.reshape(-1, *([1] * (values.ndim - 1))), values, np.float32(0.0)))
-        for attribute in chosen:
+        for attribute in asked:
             measured = attribute.measured(pixels)
             if not sound.all() and attribute.name not in _SIZES:
                 measured = np.where(sound, measured, attribute.missing)

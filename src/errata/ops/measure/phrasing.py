@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from errata.ops.measure.attribute import Attribute, Directions, Measured, float32
+from errata.ops.measure.attribute import Attribute, Directions, Measured, float32, signed
 from errata.ops.measure.texts import DIGIT, EMOJI, LETTER, MENTION, PUNCTUATION, QUOTE, SCRIPTS, TAG, UPPER, URL, Texts
 
 __all__ = ["ATTRIBUTES"]
@@ -155,13 +155,13 @@ _WORDS = (
     _lexicon("question_words", "question words", "what, why, how"),
     _lexicon("positive", "positive words", "good, love, brilliant"),
     _lexicon("negative", "negative words", "bad, boring, waste"),
-    Attribute(
-        name="text.sentiment", noun="positive less negative words", high="with more positive words by over",
-        low="with fewer positive words by over", whole=True,
+    signed(
+        name="text.sentiment", noun="positive less negative words", whole=True,
         directions=Directions(
             positive="more positive than negative in words",
             negative="more negative than positive in words",
-            across="between {low} words more negative and {high} words more positive",
+            across="with at most {low} more negative than positive words and at most {high} more positive than negative",
+            neither="as positive as negative in words",
         ),
         explanation="Number of positive words less the number of negative words (English).",
         measured=lambda t: float32(t.marked("positive") - t.marked("negative")),

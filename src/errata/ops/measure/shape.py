@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from errata.ops.measure.attribute import Attribute, Directions, Measured, float32
+from errata.ops.measure.attribute import Attribute, Directions, Measured, float32, signed
 from errata.ops.measure.pixels import Flags, Pixels
 
 LEAST_SPECK = 0.02  # pieces under a fiftieth of the foreground are specks
@@ -226,11 +226,9 @@ ATTRIBUTES = (
         explanation="Where the foreground's centre lies between the top edge (0) and the bottom edge (1).",
         measured=position_y,
     ),
-    Attribute(
+    signed(
         name="image.slant",
         noun="slant",
-        high="slanted to the right by over",
-        low="not slanted to the right by over",
         unit="°",
         directions=Directions(
             positive="slanted to the right",

@@ -7,9 +7,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from errata.core.errors import UsageError, nearest
 from errata.ops.measure import phrasing
-from errata.ops.measure.attribute import Attribute, Measured
+from errata.ops.measure.attribute import Attribute, Measured, chosen
 from errata.ops.measure.texts import Characters, Texts, Vocabulary
 
 __all__ = ["ATTRIBUTES", "VERSION", "measure"]
@@ -36,8 +35,8 @@ def measure(
 
     Raises UsageError for an unknown attribute.
     """
-    chosen = _chosen(names)
-    results = {a.name: np.full(len(texts), a.missing) for a in chosen}
+    asked = chosen(names, ATTRIBUTES)
+    results = {a.name: np.full(len(texts), a.missing) for a in asked}
     characters, vocabulary = Characters(), Vocabulary()
     start = 0
     while start < len(texts):
@@ -47,19 +46,10 @@ def measure(
             stop += 1
         block = Texts(texts=[text or "" for text in texts[start:stop]], characters=characters, vocabulary=vocabulary)
         known = np.array([text is not None for text in texts[start:stop]], dtype=bool)
-        for attribute in chosen:
+        for attribute in asked:
             values = attribute.measured(block)
             results[attribute.name][start:stop] = np.where(known, values, attribute.missing)
         start = stop
         if progress is not None:
             progress(start, len(texts))
     return results
-
-
-def _chosen(names: Sequence[str] | None) -> list[Attribute]:
-    if names is None:
-        return list(ATTRIBUTES.values())
-    for name in names:
-        if name not in ATTRIBUTES:
-            raise UsageError(f"There is no measured attribute `{name}`.", hint=nearest(name, ATTRIBUTES))
-    return [ATTRIBUTES[name] for name in names]

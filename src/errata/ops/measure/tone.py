@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from errata.ops.measure.attribute import Attribute, Directions, Measured, float32
+from errata.ops.measure.attribute import Attribute, Directions, Measured, float32, signed
 from errata.ops.measure.pixels import LEAST_CONTRAST, LUMA, Pixels, binned
 
 ENTROPY_BINS = 32
@@ -150,11 +150,9 @@ ATTRIBUTES = (
         explanation="Entropy of the histogram of brightness in 32 steps: 0 for one tone, 5 for all tones alike.",
         measured=entropy,
     ),
-    Attribute(
+    signed(
         name="image.top_light",
         noun="light from the top",
-        high="brighter at the top than at the bottom by over",
-        low="not brighter at the top than at the bottom by over",
         directions=Directions(
             positive="brighter at the top than at the bottom",
             negative="darker at the top than at the bottom",
@@ -163,11 +161,9 @@ ATTRIBUTES = (
         explanation="Brightness of the upper half minus that of the lower half; negative where the bottom is brighter.",
         measured=top_light,
     ),
-    Attribute(
+    signed(
         name="image.left_light",
         noun="light from the left",
-        high="brighter on the left than on the right by over",
-        low="not brighter on the left than on the right by over",
         directions=Directions(
             positive="brighter on the left than on the right",
             negative="darker on the left than on the right",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from errata.core.columns import Column, Int, Level, indices
 from errata.core.dataset import Dataset
 from errata.core.errors import UsageError, nearest
-from errata.core.evaluation import Evaluation
+from errata.core.evaluation import Evaluation, embedding_of
 
 __all__ = ["Labelled", "read_labelled"]
 
@@ -48,10 +48,11 @@ def read_labelled(
 
     Raises UsageError for data without labels, of unequal lengths, or without anything numeric to read.
     """
+    named = embedding if isinstance(embedding, str) else ""
     if isinstance(data, Evaluation):
-        found = _of_evaluation(data, embedding)
+        found = _of_evaluation(data, named)
     elif isinstance(data, Dataset):
-        found = _of_dataset(data, embedding)
+        found = _of_dataset(data, named)
     elif isinstance(data, tuple | list) and len(data) == 2:
         found = _of_arrays(data[0], data[1], levels)
     elif hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, np.ndarray | dict):
@@ -132,19 +133,10 @@ def _of_torch(data: Any, levels: tuple[Level, ...]) -> Labelled:
     )  # fmt: skip
 
 
-def _named(embedding: Any, known: tuple[str, ...]) -> str:
-    """The embedding column to read, "" where there is none and none was named."""
-    if isinstance(embedding, str) and embedding:
-        if embedding not in known:
-            raise UsageError(f"There is no embedding `{embedding}`.", hint=nearest(embedding, known))
-        return embedding
-    return known[0] if known else ""
-
-
-def _of_evaluation(data: Evaluation, embedding: Any) -> Labelled:
+def _of_evaluation(data: Evaluation, embedding: str) -> Labelled:
     if data.task != "classification":
         raise UsageError("Learning to Split needs classes, and this is regression.", hint="use `error_tree`.")
-    name = _named(embedding, data.embeddings)
+    name = data.embedding(embedding)
     view = data.view()
     rows = np.arange(len(data.dataset)) if data.rows is None else data.rows
     values = np.asarray(data.column(name).values) if name else _of_columns(data.dataset)[rows]
@@ -152,19 +144,18 @@ def _of_evaluation(data: Evaluation, embedding: Any) -> Labelled:
     group = None if view.group is None else view.group[known].astype(np.int64)
     return Labelled(
         inputs=values[known], values=values[known].astype(np.float32), labels=view.labels[known].astype(np.int64),
-        levels=tuple(data.classes), part=lambda chosen: data.take(known[chosen]), group=group, column=name,
+        levels=tuple(data.classes), part=lambda chosen: data.take(known[chosen]), group=group, column=name or "",
     )  # fmt: skip
 
 
-def _of_dataset(data: Dataset, embedding: Any) -> Labelled:
+def _of_dataset(data: Dataset, embedding: str) -> Labelled:
     if data.label is None:
         raise UsageError(f"`{data.name}` has no label.", hint="say which column it is.")
     label = data.table.column(data.label)
     plain = [label.value(row) for row in range(len(data))]
     known = np.array([row for row, value in enumerate(plain) if value is not None], dtype=np.int64)
     codes, levels = _codes(np.array([plain[row] for row in known]), ())
-    names = tuple(name for name in data.table if data.table.column(name).kind == "embedding")
-    name = _named(embedding, names)
+    name = embedding_of([name for name in data.table if data.table.kind_of(name) == "embedding"], embedding)
     if name:
         values = np.asarray(data.table.column(name).values, dtype=np.float32)
     elif data.modality in ("image", "array") and data.read is not None:
@@ -173,7 +164,7 @@ def _of_dataset(data: Dataset, embedding: Any) -> Labelled:
         values = _of_columns(data)
     return Labelled(
         inputs=values[known], values=values[known], labels=codes, levels=levels,
-        part=lambda chosen: _some(data, known[chosen]), column=name,
+        part=lambda chosen: _some(data, known[chosen]), column=name or "",
     )  # fmt: skip
 
 
