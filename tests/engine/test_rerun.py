@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from errata.core.evaluation import Evaluation
 from errata.core.method import Job, method
@@ -38,14 +38,17 @@ class Slow:
         return [Slice(rule=Where.parse("age > 70"))]
 
 
-@method()
+@method(tested=False)
 @dataclass(frozen=True, kw_only=True)
 class Lists:
-    """Suspects labels only."""
+    """Suspects labels only, and in the first fold none."""
+
+    runs: list[int] = field(default_factory=list)
 
     def run(self, evaluation: Evaluation, job: Job) -> Sequence[Slice]:
         time.sleep(0.3)
-        return [Slice(rule=Where.parse("age = 50"), claim=MISLABELLED)]
+        self.runs.append(1)
+        return [Slice(rule=Where.parse("age = 50"), claim=MISLABELLED)] if len(self.runs) > 1 else []
 
 
 @method(needs={"model"})
@@ -63,8 +66,8 @@ def test_slow_methods_are_left_out_and_said() -> None:
     evaluation = planted("literal", n=400, seed=0).evaluation()
     trying = Trying([Slow(), Quick(), Lists(), Asks()], longest=0.25)
     first, second = trying(evaluation), trying(evaluation)
-    assert [one.rule.text for one in first] == [one.rule.text for one in second]
-    assert [one.rule.text for one in first] == ["age < 30", "age > 70", "age = 50"]
+    assert [one.rule.text for one in first] == ["age < 30", "age > 70"]
+    assert [one.rule.text for one in second] == ["age < 30", "age > 70", "age = 50"]
     assert trying.left_out == ("test_rerun",)
     records = {str(record.options): record for record in trying.records}
     slow = records["{'seconds': 0.3}"]

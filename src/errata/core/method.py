@@ -29,24 +29,28 @@ C = TypeVar("C", bound=type)
 
 @dataclass(frozen=True, kw_only=True)
 class MethodInfo:
-    """What is known of a method without running it: its name, family, needs and source paper."""
+    """What is known of a method without running it: its name, family, needs and source paper; see `method`."""
 
     name: str
     family: str
     needs: frozenset[str]
     cite: str | None
+    tested: bool
 
 
-def method(*, needs: set[str] | None = None, cite: str | None = None) -> Callable[[C], C]:
+def method(*, needs: set[str] | None = None, cite: str | None = None, tested: bool = True) -> Callable[[C], C]:
     """Mark a dataclass as a method. Its place in the tree, `methods/<family>/<name>.py`, names it.
 
-    needs  columns and capabilities it cannot do without: "label", "scores", "classification", "gradients", ...
-    cite   authors and venue, where there is a paper
+    needs   columns and capabilities it cannot do without: "label", "scores", "classification", "gradients", ...
+    cite    authors and venue, where there is a paper
+    tested  whether its proposals are tested on held-out errors; lists of suspected labels are not, people review them
     """
 
     def mark(cls: C) -> C:
         family, name = cls.__module__.rsplit(".", 2)[-2:]
-        cls.__errata__ = MethodInfo(name=name, family=family, needs=frozenset(needs or ()), cite=cite)  # type: ignore[attr-defined]
+        cls.__errata__ = MethodInfo(  # type: ignore[attr-defined]
+            name=name, family=family, needs=frozenset(needs or ()), cite=cite, tested=tested
+        )
         return cls
 
     return mark

@@ -28,6 +28,9 @@ __all__ = ["Proposals", "as_testable", "propose"]
 
 _log = logging.getLogger("errata")
 
+SIDE_BY_SIDE = 40_000_000
+"""Cells of the explore rows up to which methods run side by side: above, the memory of one at a time is enough."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Proposals:
@@ -42,7 +45,8 @@ def propose(methods: Sequence[Any], evaluation: Evaluation, job: Job) -> Proposa
     """Run every method on the explore rows of `evaluation` and collect its slices, in the order of the methods.
 
     Methods run side by side, one per core, each with a random generator of its own, so that the result does not depend
-    on who ends first. Each gets what is left of the budget; one whose turn comes when it is spent is skipped.
+    on who ends first; in tables of many millions of cells one after the other, for the sake of memory. Each gets what
+    is left of the budget; one whose turn comes when it is spent is skipped.
     """
     explore = evaluation.explore()
     planned = [one for method in methods for one in _over_embeddings(method, evaluation)]
@@ -52,10 +56,10 @@ def propose(methods: Sequence[Any], evaluation: Evaluation, job: Job) -> Proposa
     def work(index: int) -> _Ran:
         return _ran(planned[index], evaluation, explore, watch.job_of(index, info(planned[index]).name, generators))
 
-    if len(planned) < 2 or cores() < 2:
+    workers = 1 if len(explore) * len(explore.features) > SIDE_BY_SIDE else min(cores(), len(planned))
+    if workers < 2:
         done = [work(index) for index in range(len(planned))]
     else:
-        workers = min(cores(), len(planned))
         # Methods share the cores: each with as many threads as there are cores would stand in the others' way.
         with numeric_threads(max(1, cores() // workers)), ThreadPoolExecutor(workers) as pool, watch.stopping():
             done = list(pool.map(work, range(len(planned))))

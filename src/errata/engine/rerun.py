@@ -13,7 +13,7 @@ from errata.core.columns import Table
 from errata.core.diagnosis import MethodRecord
 from errata.core.evaluation import Evaluation
 from errata.core.method import Job, info
-from errata.core.slices import MISLABELLED, Slice
+from errata.core.slices import Slice
 from errata.engine.propose import propose
 
 __all__ = ["LONGEST", "Proposer", "Trying", "portable"]
@@ -50,7 +50,7 @@ class Trying:
     def __init__(self, methods: Sequence[Any], *, seed: int = 0, longest: float = LONGEST) -> None:
         self._methods, self._seed, self._longest = tuple(methods), seed, longest
         self._kept: tuple[Any, ...] | None = None
-        self._listing: set[int] = set()
+        self._listing = {at for at, method in enumerate(self._methods) if not info(method).tested}
         self._records: dict[str, MethodRecord] = {}
 
     def __call__(self, evaluation: Evaluation) -> tuple[Slice, ...]:
@@ -65,7 +65,6 @@ class Trying:
             seconds[at], slices[at] = time.perf_counter() - began, ran.slices
             keys[at] = self._note(ran.records)
         if trial:
-            self._listing = {at for at, found in slices.items() if found and all(_lists(one) for one in found)}
             kept = self._cheapest(seconds)
             for at in seconds.keys() - set(kept):
                 self._leave_out(keys[at], seconds[at])
@@ -136,10 +135,6 @@ def _job(evaluation: Evaluation, seed: int, budget: float | None = None) -> Job:
     return Job(rng=np.random.default_rng(seed), dataset=evaluation.dataset, budget=budget)
 
 
-def _lists(proposed: Slice) -> bool:
-    return proposed.claim == MISLABELLED
-
-
 def _name(method: Any) -> str:
     return info(method).name
 
@@ -147,5 +142,4 @@ def _name(method: Any) -> str:
 def _add(found: dict[str, Slice], slices: Sequence[Slice]) -> None:
     for proposal in slices:
         known = found.get(proposal.id)
-        names = proposal.proposed_by if known is None else (*known.proposed_by, *proposal.proposed_by)
-        found[proposal.id] = replace(proposal, proposed_by=tuple(dict.fromkeys(names)))
+        found[proposal.id] = proposal if known is None else known.also(proposal)

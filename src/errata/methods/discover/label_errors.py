@@ -17,7 +17,7 @@ ALPHA = 0.05
 """Expected share of right labels in the list of explore rows; the list of the run is made at the run's own alpha."""
 
 
-@method(needs={"label", "classification", "embedding"}, cite="Northcutt, Jiang, Chuang, JAIR 2021")
+@method(needs={"label", "classification", "embedding"}, cite="Northcutt, Jiang, Chuang, JAIR 2021", tested=False)
 @dataclass(frozen=True, kw_only=True)
 class LabelErrors:
     """Rows whose given label is unlikely by everything that did not see it: other rows, and a held-out model.

@@ -160,7 +160,8 @@ _WORDS = (
         directions=Directions(
             positive="more positive than negative in words",
             negative="more negative than positive in words",
-            across="with at most {low} more negative than positive words and at most {high} more positive than negative",
+            across="with at most {low} more negative than positive words and at most {high} more positive than"
+            " negative",
             neither="as positive as negative in words",
         ),
         explanation="Number of positive words less the number of negative words (English).",
