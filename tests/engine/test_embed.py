@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,6 +164,18 @@ def test_a_layer_that_cannot_be_read_is_a_caveat_unless_it_was_asked_for() -> No
     assert "No layer of `Flat` can be read" in found.caveats[-1]
     with pytest.raises(CannotRunError, match="No layer"):
         embedded(evaluation, model=Flat(evaluation.scores), asked=("penultimate",))
+
+
+@pytest.mark.parametrize("shape", [lambda n: (n, 4 if n == 256 else 3), lambda n: (n,), lambda n: (n - 1, 4)])
+def test_a_layer_that_changes_its_size_is_no_embedding(shape) -> None:
+    class Moody(Flat):
+        def embed(self, inputs: Any, layer: str | None = None) -> np.ndarray:
+            return np.zeros(shape(len(inputs)), dtype=np.float32)
+
+    evaluation = evaluate(pictures(300))
+    found = embedded(evaluation, model=Moody(evaluation.scores))
+    assert found.embeddings == ("embedding:encoder",)
+    assert "layer gave an array of" in found.caveats[-1]
 
 
 def test_progress_is_told_within_an_embedding() -> None:

@@ -218,11 +218,12 @@ def _own(name: str, evaluation: Evaluation, model: object, tick: Tick) -> Column
     for start in range(0, len(dataset), _BATCH):
         rows = np.arange(start, min(start + _BATCH, len(dataset)))
         values = np.asarray(model.embed(dataset.read(rows), layer or None), dtype=np.float32)
-        if found is None:
+        if found is None and values.ndim == 2:
             found = np.full((len(dataset), values.shape[1]), np.nan, dtype=np.float32)
-        if values.shape != (len(rows), found.shape[1]):
-            raise UsageError(
-                f"The layer gave {values.shape} for {len(rows)} rows after {found.shape[1]} dimensions before.",
+        if found is None or values.shape != (len(rows), found.shape[1]):
+            before = "" if found is None else f" after {found.shape[1]} numbers a row before"
+            raise CannotRunError(
+                f"The model's layer gave an array of {values.shape} for {len(rows)} rows{before}.",
                 hint="name another with --embedding penultimate:LAYER.",
             )
         found[rows] = values
