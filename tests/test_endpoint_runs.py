@@ -242,6 +242,31 @@ def test_in_python_with_a_limit():
         assert server.calls == 3
 
 
+def test_a_check_keeps_to_its_limit(folder, command):
+    write_people(folder / "people.csv")
+    write_people(folder / "later.csv", n=400, seed=1)
+    with served(says) as server:
+        model = f"{server.url}#batch=5"
+        ended = command("diagnose", "people.csv", *QUICK, "--label", "label", "--model", model, "--out", "run")
+        assert ended.code == 0, ended.err
+        before, calls = (folder / "run" / "findings.json").read_bytes(), server.calls
+        ended = command("check", "run", "later.csv", "--max-calls", "20")
+        assert ended.code == 3
+        assert "`--max-calls 20` are spent" in ended.err
+        assert "kept" not in ended.err, "a check that was cut short begins again"
+        assert 20 - server.at_once <= server.calls - calls <= 20
+        assert (folder / "run" / "findings.json").read_bytes() == before
+        calls = server.calls
+        ended = command("check", "run", "later.csv", "--max-calls", "200")
+        assert ended.code == 0, ended.err
+        assert "confirmed again" in ended.out
+        assert 400 / 5 <= server.calls - calls <= 200
+        calls = server.calls
+        with pytest.raises(errata.core.errors.ErrataError, match="max-calls 3"):
+            errata.check("run", "later.csv", max_calls=3)
+        assert server.calls - calls <= 3
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("fastapi") is None or importlib.util.find_spec("uvicorn") is None,
     reason="fastapi and uvicorn are not installed",

@@ -148,6 +148,7 @@ def check(
     alpha: float | None = None,
     device: str | None = None,
     allow_pickle: bool = False,
+    max_calls: int | None = None,
     state: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Check:
@@ -157,8 +158,9 @@ def check(
     again from where it lay; `model` connects another one, such as a repaired one; data that hold their predictions
     need none. Rows whose ids the run has read are left out. Nothing is saved: see `Check.diagnosis`.
 
-    alpha  share of false findings among those confirmed again, the run's when None
-    state  folder of the ledger of looks; the user's state folder when None
+    alpha      share of false findings among those confirmed again, the run's when None
+    max_calls  how many requests for predictions an endpoint may get for these rows, whatever the run's limit was
+    state      folder of the ledger of looks; the user's state folder when None
 
     Raises UsageError for data that cannot be used, CannotRunError when the model fails.
     """
@@ -171,7 +173,7 @@ def check(
         data, model=given, run=diagnosis, label=label or was.label, prediction=prediction or was.prediction,
         scores=scores or was.scores or None, text=was.text, id=was.id, group=was.group, time=was.time, task=before.task,
         metric=before.metric, positive=before.positive, trained_on=origin_of_fresh_rows(diagnosis.run), device=device,
-        allow_pickle=allow_pickle, progress=progress,
+        allow_pickle=allow_pickle, max_calls=max_calls, progress=progress,
     )  # fmt: skip
     from errata.open import open_encoder
 
@@ -209,11 +211,13 @@ def fresh_rows(
     trained_on: str | None = None,
     device: str | None = None,
     allow_pickle: bool = False,
+    max_calls: int | None = None,
     progress: Progress | None = None,
 ) -> Fresh:
     """Fresh rows to test rules on: evaluated under the same words as `errata.diagnose` knows.
 
-    run  the run whose rows are left out; a path at which no run lies any more leaves nothing out
+    run        the run whose rows are left out; a path at which no run lies any more leaves nothing out
+    max_calls  how many requests for predictions an endpoint may get
 
     Raises UsageError for data that cannot be used and where no fresh row is left.
     """
@@ -228,7 +232,9 @@ def fresh_rows(
         label=label, prediction=None if predicts else prediction, scores=None if predicts else scores, text=text,
         id=id, group=group, time=time, task=task, prediction_needed=not predicts,
     )  # fmt: skip
-    connected = None if model is None else open_model(model, allow_pickle=allow_pickle, device=device)
+    connected = (
+        None if model is None else open_model(model, allow_pickle=allow_pickle, device=device, max_calls=max_calls)
+    )
     dataset = open_dataset(data, roles=roles)
     evaluated = evaluate(
         dataset, model=connected, task=task, metric=metric, positive=positive, trained_on=trained_on, progress=progress

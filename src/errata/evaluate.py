@@ -18,6 +18,7 @@ from errata.core.errors import UsageError, nearest
 from errata.core.evaluation import EXPLORE, LEFT_OUT, Evaluation, Metric, Predictions
 from errata.core.folds import Split, fifths, split
 from errata.core.model import Model, ModelSpec, Task
+from errata.core.pictures import kept
 from errata.engine.embed import embedded
 from errata.engine.out_of_fold import predict_out_of_fold
 from errata.engine.outcome import Outcome, from_output, from_table, losses, positive_class, task_of
@@ -80,35 +81,36 @@ def evaluate(
     given, data = (first, second) if second is not None else (model, first)
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     connected = None if given is None else open_model(given)
-    _check_columns(dataset, use)
-    said = _predictions(
-        dataset, connected, task, out_of_fold, positive=positive, seed=seed, folder=folder, report=report
-    )
-    outcome = said.outcome
-    metric = metric or ("error" if outcome.task == "classification" else "absolute-error")
-    _check_metric(metric, outcome.task)
-    needs_positive = metric in ("false-positive", "false-negative")
-    chosen = positive_class(outcome.classes, positive) if needs_positive else None
-    loss = losses(outcome, metric, chosen)
-    report(0.9, "measuring")
-    dataset = measured(_with_label(dataset, outcome))
-    folds, alike, notes = _folds(dataset, outcome, shares=shares, split_seed=split_seed, trained_on=trained_on)
-    fold = np.where(np.isnan(loss), LEFT_OUT, folds.fold).astype(np.int8)
-    origin = _origin(dataset, out_of_fold, trained_on)
-    evaluation = Evaluation(
-        dataset=dataset, model=said.model, task=outcome.task, metric=metric, classes=outcome.classes,
-        labels=outcome.labels, predicted=outcome.predicted, scores=outcome.scores, loss=np.nan_to_num(loss),
-        stratum=_strata(outcome, fold), fold=fold, counted=alike.counted, group=folds.group, features=(),
-        positive=chosen, predictions=origin, caveats=(*outcome.caveats, *notes, *_ORIGINS.get(origin, ())),
-        fingerprint=_fingerprint(dataset, outcome),
-    )  # fmt: skip
-    evaluation = _with_features(evaluation, use)
-    if embeddings == ():
-        return evaluation
-    return embedded(
-        evaluation, model=said.shown, asked=embeddings, seed=seed, open_encoder=open_encoder,
-        progress=lambda share, words: report(0.93 + 0.07 * share, words),
-    )  # fmt: skip
+    with kept(dataset.image):
+        _check_columns(dataset, use)
+        said = _predictions(
+            dataset, connected, task, out_of_fold, positive=positive, seed=seed, folder=folder, report=report
+        )
+        outcome = said.outcome
+        metric = metric or ("error" if outcome.task == "classification" else "absolute-error")
+        _check_metric(metric, outcome.task)
+        needs_positive = metric in ("false-positive", "false-negative")
+        chosen = positive_class(outcome.classes, positive) if needs_positive else None
+        loss = losses(outcome, metric, chosen)
+        report(0.9, "measuring")
+        dataset = measured(_with_label(dataset, outcome))
+        folds, alike, notes = _folds(dataset, outcome, shares=shares, split_seed=split_seed, trained_on=trained_on)
+        fold = np.where(np.isnan(loss), LEFT_OUT, folds.fold).astype(np.int8)
+        origin = _origin(dataset, out_of_fold, trained_on)
+        evaluation = Evaluation(
+            dataset=dataset, model=said.model, task=outcome.task, metric=metric, classes=outcome.classes,
+            labels=outcome.labels, predicted=outcome.predicted, scores=outcome.scores, loss=np.nan_to_num(loss),
+            stratum=_strata(outcome, fold), fold=fold, counted=alike.counted, group=folds.group, features=(),
+            positive=chosen, predictions=origin, caveats=(*outcome.caveats, *notes, *_ORIGINS.get(origin, ())),
+            fingerprint=_fingerprint(dataset, outcome),
+        )  # fmt: skip
+        evaluation = _with_features(evaluation, use)
+        if embeddings == ():
+            return evaluation
+        return embedded(
+            evaluation, model=said.shown, asked=embeddings, seed=seed, open_encoder=open_encoder,
+            progress=lambda share, words: report(0.93 + 0.07 * share, words),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

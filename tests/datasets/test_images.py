@@ -178,3 +178,31 @@ def test_a_table_may_name_its_pictures(folder: Path) -> None:
     assert found.table.column("light").value(5) == 2.5
     assert any("`cat/gone.png`" in note for note in found.caveats)
     assert set(found.ids()) == set(read_images(folder).ids())
+
+
+@pytest.mark.parametrize(("size", "most"), [((20, 24), 1), ((80, 70), 2)])
+def test_an_evaluation_unpacks_each_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], most: int
+) -> None:
+    """Attributes, near-duplicates and encoder share it; a large file is opened again for its size at most."""
+    import errata
+
+    for row in range(24):
+        picture(tmp_path / "pets" / ("cat" if row % 2 else "dog") / f"{row}.png", seed=row, size=size)
+    lines = [f"{'cat' if row % 2 else 'dog'}/{row}.png,{'cat' if row % 3 else 'dog'}" for row in range(24)]
+    (tmp_path / "pets" / "metadata.csv").write_text("\n".join(["file_name,prediction", *lines]))
+    opened: dict[str, int] = {}
+
+    def counted(path: Path) -> np.ndarray:
+        opened[path.name] = opened.get(path.name, 0) + 1
+        return open_picture(path)
+
+    monkeypatch.setattr("errata.datasets.pictures.open_picture", counted)
+    data = read_images(tmp_path / "pets")
+    evaluation = errata.evaluate(data, embeddings=["encoder"])
+    assert evaluation.column("embedding:encoder").values.shape[0] == 24
+    assert len(opened) == 24
+    assert max(opened.values()) <= most
+    before = dict(opened)
+    data.image(0)
+    assert sum(opened.values()) == sum(before.values()) + 1, "nothing is kept afterwards"

@@ -84,8 +84,8 @@ def _check(flags: Flags) -> int:
     from errata.store.directory import STATE, load, update_findings
 
     folder, given = Path(flags["run"]), flags.given()
-    words = {name: given[name] for name in ("model", "label", "prediction", "scores", "alpha", "device", "allow_pickle")
-             if name in given}  # fmt: skip
+    asked = ("model", "label", "prediction", "scores", "alpha", "device", "allow_pickle", "max_calls")
+    words = {name: given[name] for name in asked if name in given}
     state = folder / STATE if str(flags["data"]).startswith("sample:") else None
     with Progress(quiet=flags["quiet"]) as progress:
         done = check_run(load(folder), flags["data"], **words, state=state, progress=progress)

@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from errata.core.columns import Int
 from errata.core.errors import CannotRunError, UsageError
+from errata.core.pictures import Pictures
 from errata.datasets.content import Content
 
 __all__ = ["MOST_PIXELS", "Found", "Readable", "open_picture", "pictures_of", "readable"]
@@ -44,14 +44,9 @@ class Readable:
 def pictures_of(found: Sequence[Found]) -> Content:
     """How to read these pictures: a stack (b, h, w[, 3]) uint8 where all of a batch have one shape, else a list."""
     files = [picture.path for picture in found]
-
-    def read(rows: Int) -> Any:
-        pixels = [_again(files[row]) for row in np.asarray(rows).tolist()]
-        alike = len({picture.shape for picture in pixels}) == 1
-        return np.stack(pixels) if alike else pixels
-
     content = np.array([picture.digest for picture in found], dtype=np.uint64)
-    return Content(modality="image", read=read, image=lambda row: open_picture(files[row]), content_hash=content)
+    pictures = Pictures(lambda row: _again(files[row]))
+    return Content(modality="image", read=pictures.read, image=pictures, content_hash=content)
 
 
 def readable(paths: Sequence[Path], names: Sequence[str], *, origin: str) -> Readable:

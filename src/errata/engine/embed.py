@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from errata.core.columns import Column, Int, Table
 from errata.core.dataset import Dataset
-from errata.core.errors import CannotRunError, UsageError, nearest
+from errata.core.errors import CannotRunError, ErrataError, UsageError, nearest
 from errata.core.evaluation import EXPLORE, Evaluation
 from errata.core.model import Embeds, Model
 from errata.core.source import Source
+from errata.engine.predict import LEFT_OUT, error_words, largest_batch
 from errata.ops.encoders import inputs, patches, raw, words
-from errata.ops.encoders.fitted import Fitted
+from errata.ops.encoders.fitted import Encoded, Fitted
 from errata.ops.measure.grams import KIND as GRAMS
 from errata.ops.measure.ngrams import with_grams
 
@@ -53,12 +54,20 @@ OpenEncoder = Callable[[str, str], Opened]
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """A kind of embedding that is fitted here: which data it reads, and its two steps."""
+    """A kind of embedding that is fitted here: which data it reads, its two steps, and both where they share work."""
 
     modalities: tuple[str, ...]
     version: int
     fit: Callable[[Dataset, Int, np.random.Generator], Fitted]
     encode: Callable[[Dataset, Fitted, Tick], NDArray[np.float32]]
+    both: Callable[[Dataset, Int, np.random.Generator, Tick], Encoded] | None = None
+
+    def run(self, dataset: Dataset, rows: Int, rng: np.random.Generator, tick: Tick) -> Encoded:
+        """Fit on some rows, encode all."""
+        if self.both is not None:
+            return self.both(dataset, rows, rng, tick)
+        fitted = self.fit(dataset, rows, rng)
+        return Encoded(fitted=fitted, values=self.encode(dataset, fitted, tick))
 
 
 def embedded(
@@ -104,9 +113,9 @@ def embedded(
             own.append(column)
             continue
         encoder = _known(name, evaluation.dataset, open_encoder)
-        fitted = encoder.fit(seen, rows, np.random.default_rng(seed))
-        columns[column] = Column(kind="embedding", values=encoder.encode(seen, fitted, tick))
-        sources.append(_source(column, fitted, encoder.version))
+        done = encoder.run(seen, rows, np.random.default_rng(seed), tick)
+        columns[column] = Column(kind="embedding", values=done.values)
+        sources.append(_source(column, done.fitted, encoder.version))
     dataset = evaluation.dataset.with_table(evaluation.dataset.table.with_columns(columns), sources=tuple(sources))
     return replace(
         evaluation, dataset=dataset, outputs=(*evaluation.outputs, *own), caveats=(*evaluation.caveats, *caveats)
@@ -212,24 +221,67 @@ def _own(name: str, evaluation: Evaluation, model: object, tick: Tick) -> Column
         raise UsageError(
             f"The embedding `{name}` is the model's own, and this one shows none.", hint="a torch or ONNX model does."
         )
-    dataset = evaluation.dataset
-    assert dataset.read is not None
-    found: NDArray[np.float32] | None = None
-    for start in range(0, len(dataset), _BATCH):
-        rows = np.arange(start, min(start + _BATCH, len(dataset)))
-        values = np.asarray(model.embed(dataset.read(rows), layer or None), dtype=np.float32)
-        if found is None and values.ndim == 2:
-            found = np.full((len(dataset), values.shape[1]), np.nan, dtype=np.float32)
-        if found is None or values.shape != (len(rows), found.shape[1]):
-            before = "" if found is None else f" after {found.shape[1]} numbers a row before"
+    return Column(kind="embedding", values=_OwnLayer(model, evaluation.dataset, layer or None).values(tick))
+
+
+class _OwnLayer:
+    """One pass of a model over its rows for what a layer of it reads."""
+
+    def __init__(self, model: Embeds, dataset: Dataset, layer: str | None) -> None:
+        assert dataset.read is not None
+        self.model, self.dataset, self.layer = model, dataset, layer
+        self.read = dataset.read
+        self.failed = 0
+        self.found: NDArray[np.float32] | None = None
+
+    def values(self, tick: Tick) -> NDArray[np.float32]:
+        """(n, d), NaN where the model raises.
+
+        Raises CannotRunError where it does so on more than 1 % of the rows, or gives no (b, d) for a batch.
+        """
+        n = len(self.dataset)
+        # Inputs of one batch are bounded as they are for predictions: a layer takes more memory, never less.
+        size = max(1, min(_BATCH, largest_batch(self.read(np.arange(1)), 1)))
+        for start in range(0, n, size):
+            self._batch(np.arange(start, min(start + size, n)))
+            tick(min(start + size, n), n)
+        if self.found is None:
+            raise CannotRunError("The model's layer was read for no row.", hint="leave it out with --embedding.")
+        return self.found
+
+    def _batch(self, rows: Int) -> None:
+        """One batch, cut in halves as long as the model raises on it; a row on which it raises alone stays NaN."""
+        inputs = self.read(rows)
+        try:
+            self._put(rows, np.asarray(self.model.embed(inputs, self.layer), dtype=np.float32))
+            return
+        except ErrataError:
+            raise
+        except Exception as error:
+            if len(rows) == 1:
+                self._failed(error)
+                return
+        for half in np.array_split(rows, 2):
+            self._batch(half)
+
+    def _put(self, rows: Int, given: NDArray[np.float32]) -> None:
+        if self.found is None and given.ndim == 2:
+            self.found = np.full((len(self.dataset), given.shape[1]), np.nan, dtype=np.float32)
+        if self.found is None or given.shape != (len(rows), self.found.shape[1]):
+            before = "" if self.found is None else f" after {self.found.shape[1]} numbers a row before"
             raise CannotRunError(
-                f"The model's layer gave an array of {values.shape} for {len(rows)} rows{before}.",
+                f"The model's layer gave an array of {given.shape} for {len(rows)} rows{before}.",
                 hint="name another with --embedding penultimate:LAYER.",
             )
-        found[rows] = values
-        tick(int(rows[-1]) + 1, len(dataset))
-    assert found is not None
-    return Column(kind="embedding", values=found)
+        self.found[rows] = given
+
+    def _failed(self, error: Exception) -> None:
+        self.failed += 1
+        if self.failed > max(1.0, LEFT_OUT * len(self.dataset)):
+            raise CannotRunError(
+                f"The model raised on {self.failed} rows when asked for its layer: {error_words(error)}",
+                hint="leave it out with --embedding, or name another layer.",
+            ) from error
 
 
 def _texts(dataset: Dataset, rows: Int | None = None) -> list[str]:
@@ -247,6 +299,11 @@ def _fit_patches(dataset: Dataset, rows: Int, rng: np.random.Generator) -> Fitte
 def _encode_patches(dataset: Dataset, fitted: Fitted, tick: Tick) -> NDArray[np.float32]:
     assert dataset.image is not None
     return patches.encode(dataset.image, np.arange(len(dataset)), fitted, progress=tick)
+
+
+def _fit_and_encode_patches(dataset: Dataset, rows: Int, rng: np.random.Generator, tick: Tick) -> Encoded:
+    assert dataset.image is not None
+    return patches.fit_and_encode(dataset.image, rows, count=len(dataset), rng=rng, progress=tick)
 
 
 def _fit_inputs(dataset: Dataset, rows: Int, rng: np.random.Generator) -> Fitted:
@@ -289,7 +346,10 @@ def _images(dataset: Dataset, rows: Int) -> list[NDArray[np.uint8]]:
 
 
 ENCODERS: Mapping[str, Encoder] = {
-    "encoder": Encoder(modalities=("image",), version=patches.VERSION, fit=_fit_patches, encode=_encode_patches),
+    "encoder": Encoder(
+        modalities=("image",), version=patches.VERSION, fit=_fit_patches, encode=_encode_patches,
+        both=_fit_and_encode_patches,
+    ),
     "words": Encoder(
         modalities=("text",), version=words.VERSION,
         fit=lambda dataset, rows, rng: words.fit(_texts(dataset, rows), rng=rng),

@@ -17,7 +17,10 @@ from errata.core.model import Inputs, Model, ModelSpec, Output
 from errata.engine.blocks import Block, Blocks, key_of
 from errata.engine.machine import free_memory, numeric_threads, peak_memory
 
-__all__ = ["Predictions", "Progress", "Runner", "concatenated", "joined", "predict_all", "taken"]
+__all__ = [
+    "LEFT_OUT", "Predictions", "Progress", "Runner", "concatenated", "error_words", "joined", "largest_batch",
+    "predict_all", "taken",
+]  # fmt: skip
 
 Progress = Callable[[int, int], None]
 Rows = NDArray[np.int64]
@@ -169,7 +172,7 @@ class Runner:
         """The model's output for some rows, or what it raised. Data that cannot be read is not the model's failure."""
         inputs = self.read(rows)
         if self.limit == LARGEST_BATCH:
-            self.limit = _largest(inputs, len(rows))
+            self.limit = largest_batch(inputs, len(rows))
         try:
             output = self.model.predict(inputs)
             _check_shape(output, len(rows))
@@ -186,10 +189,10 @@ class Runner:
 
     def _failed(self, rows: Rows, error: Exception) -> Block:
         if self.failed == 0:
-            self.first_failed, self.failed_words = int(rows[0]), _words(error)
+            self.first_failed, self.failed_words = int(rows[0]), error_words(error)
         self.failed += 1
         self._judge()
-        return Block(rows=rows, output=Output(), raised=np.ones(1, dtype=bool), words=_words(error))
+        return Block(rows=rows, output=Output(), raised=np.ones(1, dtype=bool), words=error_words(error))
 
     def _count(self, block: Block) -> None:
         if block.raised.any():
@@ -238,7 +241,7 @@ def joined(blocks: Sequence[Block], spec: ModelSpec, dataset: Dataset, *, extra:
     return Predictions(output=output, spec=spec, answered=~raised, caveats=tuple(caveats))
 
 
-def _largest(inputs: Inputs, rows: int) -> int:
+def largest_batch(inputs: Inputs, rows: int) -> int:
     """The batch size at which inputs like these hold 16 MB; a cell of a dataframe counts as 8 bytes."""
     if isinstance(inputs, np.ndarray):
         bytes_each = inputs.nbytes / rows
@@ -269,7 +272,8 @@ def _check_shape(output: Output, rows: int) -> None:
         raise CannotRunError("The model gave an empty answer.", hint="return scores, labels or values.")
 
 
-def _words(error: Exception) -> str:
+def error_words(error: Exception) -> str:
+    """What a model raised, on one line."""
     if isinstance(error, ErrataError):
         return str(error).partition("\n")[0]
     return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"

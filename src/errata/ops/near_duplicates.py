@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,10 @@ from numpy.typing import NDArray
 from errata.core.columns import Column
 from errata.core.dataset import Dataset
 from errata.core.hashing import Hashes, column_hash, keyed
+from errata.core.pictures import SIDE, Pictures
 from errata.ops.measure.texts import strings_of
 
 __all__ = ["near_duplicates", "same_picture", "same_words"]
-
-SIDE = 32
-"""Pictures are compared as SIDE x SIDE shades of grey: enough to tell apart what people tell apart at a glance."""
 
 HAMMING = 6
 """Of 64 bits of the perceptual hash, so many may differ in a candidate pair."""
@@ -137,7 +136,7 @@ def _thumbs(rows: Sequence[int], dataset: Dataset) -> _Thumbs:
     grey = np.zeros((len(rows), SIDE * SIDE), dtype=np.uint8)
     colour = np.zeros((len(rows), 192), dtype=np.uint8)
     held: dict[tuple[int, ...], list[int]] = {}
-    images: dict[int, NDArray[np.uint8]] = {}
+    images: dict[int, NDArray[Any]] = {}
 
     def flush(size: tuple[int, ...]) -> None:
         places = held.pop(size)
@@ -152,8 +151,9 @@ def _thumbs(rows: Sequence[int], dataset: Dataset) -> _Thumbs:
         small = np.einsum("ih,nhwc,jw->nijc", low, colours, side, optimize=True)
         colour[places] = np.rint(small).reshape(len(places), -1).clip(0, 255)
 
+    given = dataset.image.compact if isinstance(dataset.image, Pictures) else dataset.image
     for place, row in enumerate(rows):
-        image = np.asarray(dataset.image(row))
+        image = np.asarray(given(row))
         images[place] = image
         held.setdefault(image.shape, []).append(place)
         if len(held[image.shape]) * image.size >= 2_000_000 or len(held[image.shape]) == _BLOCK:

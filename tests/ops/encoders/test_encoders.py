@@ -50,6 +50,29 @@ def test_patches_take_pictures_of_mixed_sizes_and_colours() -> None:
     assert np.isfinite(embedding).all()
 
 
+@pytest.mark.parametrize("at_once", [64, 16_384])
+def test_patches_fitted_and_encoded_at_once_are_those_of_two_steps(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(patches, "_AT_ONCE", at_once)
+    pictures, _ = stripes(150, 1)
+    rows = np.arange(0, 150, 2)
+    told: list[tuple[int, int]] = []
+    both = patches.fit_and_encode(
+        lambda row: pictures[row], rows, count=150, rng=np.random.default_rng(0),
+        progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    fitted = patches.fit(lambda row: pictures[row], rows, rng=np.random.default_rng(0))
+    assert np.array_equal(both.fitted.arrays["words"], fitted.arrays["words"])
+    np.testing.assert_allclose(both.fitted.arrays["centre"], fitted.arrays["centre"], atol=1e-5)
+    # Directions of equal spread may be turned by the last bits: what is the same are distances.
+    plain = patches.encode(lambda row: pictures[row], np.arange(150), fitted)
+    ours, theirs = (((values[:40, None] - values[None]) ** 2).sum(axis=2) for values in (both.values, plain))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-2)
+    assert told[-1] == (150, 150)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
 def test_patches_of_one_flat_picture_are_finite() -> None:
     pictures = np.zeros((3, 8, 8), dtype=np.uint8)
     fitted = patches.fit(lambda row: pictures[row], np.arange(3), rng=np.random.default_rng(0))

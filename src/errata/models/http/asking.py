@@ -348,11 +348,15 @@ class Asking:
                 return
         rows, calls = self.kept.rows, self.kept.calls
         of = f" of {self.expected:,}" if self.expected else ""
-        more = -(-max(0, self.expected - rows) * max(calls, 1) // max(rows, 1))
-        about = f" (about {more:,} more)" if self.expected > rows else ""
-        where = f" in `{self.kept.path.parent.parent}`" if self.kept.path is not None else ""
+        whole = -(-self.expected * max(calls, 1) // max(rows, 1))
+        if self.kept.path is None:
+            about = f" (about {whole:,})" if self.expected > rows else ""
+            hint = f"allow more --max-calls{about}, or give fewer rows."
+            raise self._end(f"`--max-calls {self.max_calls}` are spent: {rows:,}{of} rows are answered.", hint)
+        about = f" (about {whole - calls:,} more)" if self.expected > rows else ""
         raise self._end(
-            f"`--max-calls {self.max_calls}` are spent: {rows:,}{of} rows are answered, and kept{where}.",
+            f"`--max-calls {self.max_calls}` are spent: {rows:,}{of} rows are answered, and kept in "
+            f"`{self.kept.path.parent.parent}`.",
             f"the same command with more --max-calls{about} goes on from there; or give fewer rows.",
         )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from errata.core.columns import Level
 
-__all__ = ["Fitted"]
+__all__ = ["Encoded", "Fitted"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,3 +28,11 @@ class Fitted:
         for name, array in sorted(self.arrays.items()):
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Encoded:
+    """An encoder as fitted on some rows, and what it makes of all: (n, d) float32."""
+
+    fitted: Fitted
+    values: NDArray[np.float32]

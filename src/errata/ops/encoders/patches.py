@@ -12,21 +12,21 @@ AISTATS 2011.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.columns import Int
-from errata.ops.encoders.fitted import Fitted
+from errata.core.pictures import SIDE, Pictures, shrunk, stretches
+from errata.ops.encoders.fitted import Encoded, Fitted
 
-__all__ = ["VERSION", "encode", "fit"]
+__all__ = ["VERSION", "encode", "fit", "fit_and_encode"]
 
 VERSION = 1
 Image = Callable[[int], NDArray[np.uint8]]
 Array = NDArray[np.float32]
 
-SIDE = 32
-"""Pictures are brought to at most so many pixels a side: what is learnt is coarse, and the cost is bounded."""
 PATCH = 6
 WORDS = 256
 PATCHES = 60_000
@@ -36,6 +36,7 @@ _EACH = 60
 _GRID = 4
 _GRID_WEIGHT = 0.5
 _BLOCK = 64
+_AT_ONCE = 16_384  # rows whose features, 4 KB each, are held at a time
 # Regularisers of contrast and whitening for pixels in 0..255, from the paper.
 _CONTRAST = 10.0
 _WHITENING = 0.1
@@ -43,7 +44,48 @@ _WHITENING = 0.1
 
 def fit(image: Image, rows: Int, *, rng: np.random.Generator) -> Fitted:
     """Learn the dictionary and the projection on some rows (explore rows) of a data set."""
-    chosen = np.sort(rng.choice(rows, size=min(len(rows), FIT_IMAGES), replace=False))
+    chosen = _chosen(rows, rng)
+    learnt = _learnt(image, chosen, rng)
+    return _projecting(learnt, _features(image, chosen, learnt))
+
+
+def encode(
+    image: Image, rows: Int, fitted: Fitted, *, progress: Callable[[int, int], None] | None = None
+) -> NDArray[np.float32]:
+    """(m, d) float32 embedding of some rows."""
+    found = np.empty((len(rows), fitted.arrays["axes"].shape[1]), dtype=np.float32)
+    for start in range(0, len(rows), _AT_ONCE):
+        told = None if progress is None else partial(_told, progress, start, len(rows))
+        some = rows[start : start + _AT_ONCE]
+        found[start : start + len(some)] = _projected(_features(image, some, fitted, progress=told), fitted)
+    return found
+
+
+def fit_and_encode(
+    image: Image, rows: Int, *, count: int, rng: np.random.Generator, progress: Callable[[int, int], None] | None = None
+) -> Encoded:
+    """What `fit` on some rows and `encode` of all `count` rows give; what fitting reads is not computed again."""
+    if count > _AT_ONCE:
+        fitted = fit(image, rows, rng=rng)
+        return Encoded(fitted=fitted, values=encode(image, np.arange(count), fitted, progress=progress))
+    chosen = _chosen(rows, rng)
+    learnt = _learnt(image, chosen, rng)
+    features = _features(image, np.arange(count), learnt, progress=progress)
+    fitted = _projecting(learnt, features[chosen])
+    return Encoded(fitted=fitted, values=_projected(features, fitted))
+
+
+def _told(progress: Callable[[int, int], None], start: int, total: int, done: int, part: int) -> None:
+    del part
+    progress(start + done, total)
+
+
+def _chosen(rows: Int, rng: np.random.Generator) -> Int:
+    return np.sort(rng.choice(rows, size=min(len(rows), FIT_IMAGES), replace=False))
+
+
+def _learnt(image: Image, chosen: Int, rng: np.random.Generator) -> Fitted:
+    """The dictionary, without the projection."""
     side, colours = _form(image, chosen)
     patch = max(2, min(PATCH, side // 3))
     each = int(np.clip(PATCHES // max(1, len(chosen)), 1, _EACH))
@@ -55,31 +97,30 @@ def fit(image: Image, rows: Int, *, rng: np.random.Generator) -> Fitted:
     whiten = (vectors * (1.0 / np.sqrt(np.maximum(values, 0.0) + _WHITENING))) @ vectors.T
     white = ((level - mean) @ whiten).astype(np.float32)
     words = _dictionary(white, min(WORDS, len(white)), rng)
-    fitted = Fitted(
+    return Fitted(
         options={"side": side, "colours": colours, "patch": patch},
         arrays={"mean": mean.astype(np.float32), "whiten": whiten.astype(np.float32), "words": words},
     )
-    features = _features(image, chosen, fitted)
+
+
+def _projecting(learnt: Fitted, features: NDArray[np.float32]) -> Fitted:
+    """The dictionary with the leading principal components of what it says of the rows that it was learnt on."""
     centre = features.mean(axis=0)
     scale = np.maximum(features.std(axis=0), 1e-6)
     # Both parts standardised, the grid would be drowned by the many more words.
-    coarse = _GRID * _GRID * colours
+    coarse = _GRID * _GRID * int(learnt.options["colours"])
     scale[-coarse:] /= np.sqrt(_GRID_WEIGHT * (features.shape[1] - coarse) / coarse)
     standard = (features - centre) / scale
     dimensions = min(DIMENSIONS, standard.shape[1], len(standard))
     axes = np.linalg.eigh((standard.T @ standard / len(standard)).astype(np.float64))[1]
     axes = axes[:, ::-1][:, :dimensions]
     return Fitted(
-        options=fitted.options,
-        arrays={**fitted.arrays, "centre": centre, "scale": scale, "axes": axes.astype(np.float32)},
+        options=learnt.options,
+        arrays={**learnt.arrays, "centre": centre, "scale": scale, "axes": axes.astype(np.float32)},
     )
 
 
-def encode(
-    image: Image, rows: Int, fitted: Fitted, *, progress: Callable[[int, int], None] | None = None
-) -> NDArray[np.float32]:
-    """(m, d) float32 embedding of some rows."""
-    features = _features(image, rows, fitted, progress=progress)
+def _projected(features: NDArray[np.float32], fitted: Fitted) -> NDArray[np.float32]:
     return np.asarray((features - fitted.arrays["centre"]) / fitted.arrays["scale"] @ fitted.arrays["axes"], np.float32)
 
 
@@ -90,32 +131,21 @@ def _form(image: Image, rows: Int) -> tuple[int, int]:
 
 
 def _pictures(image: Image, rows: Int, side: int, colours: int) -> list[Array]:
-    return [_sized(image(int(row)), side, colours) for row in rows]
+    # A compact picture has SIDE pixels a side, from which fewer cannot be made as exactly.
+    given = image.compact if isinstance(image, Pictures) and side == SIDE else image
+    return [_sized(given(int(row)), side, colours) for row in rows]
 
 
-def _sized(picture: NDArray[np.uint8], side: int, colours: int) -> Array:
+def _sized(picture: NDArray[np.uint8] | Array, side: int, colours: int) -> Array:
     """(side, side, colours) float32 in 0..255, averaged over the pixels that fall together."""
-    if picture.ndim == 2:
-        picture = picture[:, :, None]
-    if picture.shape[2] != colours:
-        picture = picture.mean(axis=2, keepdims=True) if colours == 1 else np.repeat(picture[:, :, :1], colours, axis=2)
-    if picture.shape[:2] == (side, side):
-        return picture.astype(np.float32)
-    values = picture.astype(np.float32)
-    for axis in (0, 1):
-        values = np.moveaxis(_resampled(np.moveaxis(values, axis, 0), side), 0, axis)
+    if picture.shape[:2] != (side, side):
+        picture = shrunk(picture, side)
+    values = np.asarray(picture, dtype=np.float32)
+    if values.ndim == 2:
+        values = values[:, :, None]
+    if values.shape[2] != colours:
+        values = values.mean(axis=2, keepdims=True) if colours == 1 else np.repeat(values[:, :, :1], colours, axis=2)
     return values
-
-
-def _resampled(values: Array, side: int) -> Array:
-    """The first axis in `side` steps: means over equal stretches, fractions of pixels included."""
-    length = len(values)
-    total = np.concatenate([np.zeros((1, *values.shape[1:]), np.float32), np.cumsum(values, axis=0, dtype=np.float64)])
-    ends = np.linspace(0.0, length, side + 1)
-    low = np.minimum(ends.astype(np.int64), length - 1)
-    part = (ends - low).reshape(-1, *[1] * (values.ndim - 1))
-    at = total[low] + part * (total[low + 1] - total[low])
-    return np.asarray((at[1:] - at[:-1]) * (side / length), dtype=np.float32)
 
 
 def _sampled(picture: Array, patch: int, each: int, rng: np.random.Generator) -> Array:
@@ -174,7 +204,7 @@ def _features(
         away = np.sqrt(squares)
         near = np.maximum(away.mean(axis=1, keepdims=True) - away, 0.0).reshape(len(block), places * places, -1)
         found[start : start + len(block), :near_to] = np.matmul(pool, near).reshape(len(block), -1)
-        grid = _resampled(np.moveaxis(_resampled(np.moveaxis(block, 1, 0), _GRID), 2, 0), _GRID)
+        grid = stretches(np.moveaxis(stretches(np.moveaxis(block, 1, 0), _GRID), 2, 0), _GRID)
         found[start : start + len(block), near_to:] = np.moveaxis(grid, 2, 0).reshape(len(block), -1) / 255.0
         if progress is not None:
             progress(min(start + _BLOCK, len(rows)), len(rows))
