@@ -15,6 +15,13 @@ from errata.engine.rerun import Proposer, Trying, portable
 from errata.testing import planted
 
 
+def _work(seconds: float) -> None:
+    """Keep the processor busy."""
+    began = time.process_time()
+    while time.process_time() - began < seconds:
+        pass
+
+
 @method()
 @dataclass(frozen=True, kw_only=True)
 class Quick:
@@ -34,7 +41,20 @@ class Slow:
     seconds: float = 0.3
 
     def run(self, evaluation: Evaluation, job: Job) -> Sequence[Slice]:
-        time.sleep(self.seconds)
+        _work(self.seconds)
+        return [Slice(rule=Where.parse("age > 70"))]
+
+
+@method()
+@dataclass(frozen=True, kw_only=True)
+class Loads:
+    """Loads a library in its first run."""
+
+    runs: list[int] = field(default_factory=list)
+
+    def run(self, evaluation: Evaluation, job: Job) -> Sequence[Slice]:
+        self.runs.append(1)
+        _work(0.4 if len(self.runs) == 1 else 0.0)
         return [Slice(rule=Where.parse("age > 70"))]
 
 
@@ -46,7 +66,7 @@ class Lists:
     runs: list[int] = field(default_factory=list)
 
     def run(self, evaluation: Evaluation, job: Job) -> Sequence[Slice]:
-        time.sleep(0.3)
+        _work(0.3)
         self.runs.append(1)
         return [Slice(rule=Where.parse("age = 50"), claim=MISLABELLED)] if len(self.runs) > 1 else []
 
@@ -76,6 +96,16 @@ def test_slow_methods_are_left_out_and_said() -> None:
     assert records["{'age': 30}"].proposed == 4, "two calls, two slices each"
     assert "needs model" in records["{'often': 1}"].message
     assert trying.again.methods == (Quick(), Asks()), "lists of labels are not tested, and so not rerun"
+
+
+def test_what_only_the_first_run_loads_does_not_count() -> None:
+    evaluation = planted("literal", n=400, seed=0).evaluation()
+    loads = Loads()
+    trying = Trying([loads, Slow(seconds=1.2)], longest=0.25)
+    assert [one.rule.text for one in trying(evaluation)] == ["age > 70"]
+    assert trying.again.methods == (loads,)
+    assert len(loads.runs) == 2
+    assert [record.status for record in trying.records] == ["done", "skipped"]
 
 
 def test_a_proposer_credits_everybody_and_can_be_sent() -> None:

@@ -14,7 +14,7 @@ from errata.ops.champions import champions
 from errata.ops.conjunctions import search
 from errata.ops.ground import Ground
 from errata.ops.literals import Levels, Literal, Span
-from errata.ops.scan import PairBoxes, Start, single_starts
+from errata.ops.scan import PairBoxes, Start, falling, single_starts
 from errata.testing import World, null, planted
 
 
@@ -127,3 +127,23 @@ def test_the_order_of_rows_does_not_matter() -> None:
     rows = np.random.default_rng(0).permutation(len(explore))
     first = [one.where.text for one in search(explore, weak=True)]
     assert [one.where.text for one in search(explore.take(rows), weak=True)] == first
+
+
+def test_the_leading_pairs_of_two_are_those_of_all() -> None:
+    """Looking for the best three alone gives what looking at every pair does, and so do the best single columns."""
+    rng = np.random.default_rng(4)
+    columns = {f"x{at}": Column.number(rng.random(2_000)) for at in range(9)}
+    columns["k"] = Column.category([str(level) for level in rng.integers(0, 5, 2_000)])
+    rate = np.where((columns["x0"].values > 0.7) & (columns["x1"].values > 0.6), 0.2, 0.05)
+    here = ground_of(columns, rate)
+    every, few = PairBoxes(), PairBoxes()
+    every.scan(here)
+    few.scan(here, of_two=3)
+    for some, all_of_them in (
+        (few.starts_of_two(here, 3), every.starts_of_two(here, 3)),
+        (few.starts(here, 45), every.starts(here, 45)),
+        (single_starts(here, 4), sorted(single_starts(here), key=lambda start: falling(start.value))[:4]),
+    ):
+        assert [start.literals for start in some] == [start.literals for start in all_of_them]
+        assert [start.value for start in some] == pytest.approx([start.value for start in all_of_them])
+    assert list(few.boxes) == list(every.boxes)

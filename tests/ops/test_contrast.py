@@ -116,3 +116,30 @@ def test_classes_share_one_odds_ratio() -> None:
 def test_taken_rows_have_means_of_their_own() -> None:
     contrast, loss, _ = drawn(2)
     assert contrast.take(loss > 0).totals[2] == pytest.approx((loss > 0).sum())
+
+
+@pytest.mark.parametrize("rates", [(0.02, 0.05), (0.1, 0.24), (0.2, 0.45)])
+def test_bounds_are_never_below_the_gain(*, rates: tuple[float, float]) -> None:
+    """Of small sets and large ones, of sets that err always, and of every part of a set of cells."""
+    rng = np.random.default_rng(3)
+    stratum = rng.integers(0, 2, 4_000).astype(np.int32)
+    loss = (rng.random(4_000) < np.array(rates)[stratum]).astype(float)
+    contrast = Contrast.of(loss, stratum, binary=True)
+    order = np.argsort(rng.random(4_000) - rng.choice([0.0, 0.3, 2.0], 1) * loss)
+    cells = rng.integers(0, 40, 4_000)
+    sets = [order[:size] for size in (1, 3, 20, 200, 1_000, 3_900)] + [np.flatnonzero(loss)]
+    sums = np.stack([contrast.sums(rows) for rows in (*sets, *(np.flatnonzero(cells == at) for at in range(40)))]).T
+    assert (contrast.gain_bound(sums[1], sums[2]) >= contrast.gain(sums) - 1e-9).all()
+    parts = sums[:, -6:]
+    most = float(contrast.parts_bound(parts[1], parts[2]))
+    for chosen in range(1, 64):
+        some = parts[:, [bool(chosen >> at & 1) for at in range(6)]].sum(axis=1)
+        assert float(contrast.gain(some)) <= most + 1e-9
+
+
+def test_sums_in_single_precision_give_the_same_gains() -> None:
+    contrast, _, _ = drawn(2)
+    sums = np.stack([contrast.sums(np.arange(size)) for size in (10, 100, 500)]).T
+    near = contrast.gain(sums.astype(np.float32))
+    assert near.dtype == np.float32
+    assert near == pytest.approx(contrast.gain(sums), abs=1e-2)

@@ -8,7 +8,7 @@ import pytest
 from errata.ops.bins import Axis
 from errata.ops.contrast import Contrast
 from errata.ops.literals import Prices
-from errata.ops.rectangles import Pairing, best_boxes, best_side
+from errata.ops.rectangles import Intervals, Pairing, best_boxes, best_side, promising
 
 
 def axis(name: str, bins: int, *, ordered: bool, gaps: int = 0) -> Axis:
@@ -102,3 +102,51 @@ def test_small_boxes_are_not_taken() -> None:
     box = best_boxes(sums, axes, contrast, prices=prices, least=400).any
     inside = np.append(box.sides[0], False)[first] & np.append(box.sides[1], False)[second]
     assert inside.sum() >= 400
+
+
+def test_a_box_of_both_columns_is_only_sought_where_it_may_be_worth_enough() -> None:
+    contrast, first, second = world(3, 5, 6)
+    axes = (axis("a", 5, ordered=True), axis("b", 6, ordered=True))
+    prices = Prices.of(rows=len(contrast), columns=6)
+    sums = Pairing(first, axes[0], contrast).sums(second, axes[1])
+    every = best_boxes(sums, axes, contrast, prices=prices, least=10)
+    for enough, there in ((every.both.gain - 0.01, True), (every.both.gain + 1.0, False)):
+        found = best_boxes(sums, axes, contrast, prices=prices, least=10, enough=enough)
+        assert found.any.gain == every.any.gain
+        assert (found.both.gain == every.both.gain) == there or found.both.gain <= every.both.gain
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.7])
+def test_what_is_left_out_is_never_the_best(*, rate: float) -> None:
+    """Twelve pairs of columns at once; with most rows wrong there is no cheap bound, and all are looked at."""
+    rng = np.random.default_rng(8)
+    loss = (rng.random(1_500) < rate).astype(float)
+    contrast = Contrast.of(loss, rng.integers(0, 3, 1_500).astype(np.int32), binary=True)
+    axes = (axis("a", 9, ordered=True), axis("b", 8, ordered=True))
+    prices = Prices.of(rows=1_500, columns=12)
+    tables = []
+    for _ in range(12):
+        first, second = rng.integers(0, 10, 1_500), rng.integers(0, 9, 1_500)
+        tables.append(Pairing(first, axes[0], contrast).sums(second, axes[1]))
+    kept = promising(np.stack(tables), axes, contrast, prices=prices, least=10, enough=np.inf)
+    every = np.arange(45 * 36)
+    for sums, places in zip(tables, kept, strict=True):
+        best = best_boxes(sums, axes, contrast, prices=prices, least=10, among=every)
+        assert best_boxes(sums, axes, contrast, prices=prices, least=10, among=places).any.gain == pytest.approx(
+            best.any.gain, abs=1e-9
+        )
+        assert (len(places) < len(every) / 4) == (rate < 0.5)
+        both = promising(sums[None], axes, contrast, prices=prices, least=10, enough=-np.inf)[0]
+        assert best_boxes(sums, axes, contrast, prices=prices, least=10, among=both).both.gain == pytest.approx(
+            best.both.gain, abs=1e-9
+        )
+
+
+def test_the_most_that_intervals_are_worth_leaves_out_that_of_all_bins() -> None:
+    contrast, first, _ = world(9, 6, 5)
+    sums = contrast.tally(first, 7)[None, :, :6]
+    prices = Prices.of(rows=len(contrast), columns=3)
+    found = Intervals.of(sums, gaps=False, contrast=contrast, prices=prices, least=10)
+    best = found.best(0)
+    assert best.gain <= found.most()[0] <= best.gain + 2.1 * found.slack
+    assert not best.sides[0].all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from errata.stats.sequential import MOST, p_value, rejection_chance, verdict
+from errata.stats.sequential import MOST, expected_draws, p_value, rejection_chance, verdict
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
@@ -49,3 +49,10 @@ def test_p_values_are_never_above_alpha_where_significant() -> None:
         for reached in range(60):
             if verdict(reached, drawn, alpha=0.05) == "significant":
                 assert p_value(reached, drawn) <= 0.05
+
+
+def test_how_many_draws_it_takes_if_the_share_stays() -> None:
+    assert expected_draws(0, 1, alpha=0.05) == 103
+    assert expected_draws(2, 10, alpha=0.05) in range(11, 60), "a share of a fifth is soon given up"
+    assert expected_draws(5, 100, alpha=0.05) == MOST, "at the level itself it stays open"
+    assert expected_draws(0, 103, alpha=0.05) == 103

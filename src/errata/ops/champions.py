@@ -12,7 +12,7 @@ import numpy as np
 
 from errata.ops.boundaries import Fitted, climb, fitted, settle
 from errata.ops.ground import Ground
-from errata.ops.scan import Start
+from errata.ops.scan import Start, falling
 
 __all__ = ["champions"]
 
@@ -38,7 +38,7 @@ def champions(
     """
     found: list[Fitted] = []
     for starts, most in ((singles, _SINGLES), (pairs, _PAIRS)):
-        ranked = sorted(starts, key=lambda start: -start.value)[:_LOOKED_AT]
+        ranked = sorted(starts, key=lambda start: falling(start.value))[:_LOOKED_AT]
         moved = [settle(climb(fitted(start.literals, ground), ground, drop=False), ground) for start in ranked]
         new = 0
         for state in sorted(moved, key=lambda state: -state.value):

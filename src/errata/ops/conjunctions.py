@@ -17,7 +17,7 @@ from errata.ops.boundaries import Fitted, climb, fitted, settle
 from errata.ops.champions import champions
 from errata.ops.ground import Ground
 from errata.ops.literals import literals_of, where_of
-from errata.ops.scan import PairBoxes, Start, extensions, single_starts
+from errata.ops.scan import PairBoxes, Start, extensions, falling, single_starts
 
 __all__ = ["Candidate", "imitate", "of_classes", "refine", "search"]
 
@@ -154,7 +154,7 @@ def _regions(whole: Ground, *, max_literals: int, most: int, floor: float, weak:
     known: list[Fitted] = []
     ground, boxes = whole, PairBoxes()
     if max_literals > 1:
-        boxes.scan(ground)
+        boxes.scan(ground, of_two=_STARTS if weak else 0)
     pairs = boxes.starts_of_two(whole, _STARTS) if weak else []
     while len(found) < most and len(ground) > 2 * ground.least:
         best = _best_region(ground, boxes, max_literals=max_literals)
@@ -167,7 +167,7 @@ def _regions(whole: Ground, *, max_literals: int, most: int, floor: float, weak:
         ground = ground.without(best.members)
         boxes.rescan(ground)
     if weak:
-        singles = [start for start in single_starts(whole) if start.literals]
+        singles = [start for start in single_starts(whole, _STARTS) if start.literals]
         found += [_where(state, whole) for state in champions(singles, pairs, whole, beside=known)]
     return found[:most]
 
@@ -177,15 +177,15 @@ def _where(state: Fitted, ground: Ground) -> Where:
 
 
 def _best_region(ground: Ground, boxes: PairBoxes, *, max_literals: int) -> Fitted | None:
-    starts = _leading([*single_starts(ground), *boxes.starts(ground, _STARTS)], _STARTS)
+    starts = _leading([*single_starts(ground, _STARTS), *boxes.starts(ground, _STARTS)], _STARTS)
     if max_literals > 2:
         for start in list(starts):
             if len(start.literals) < max_literals:
-                starts += _leading(extensions(start.literals, fitted(start.literals, ground).members, ground), 2)
+                starts += extensions(start.literals, fitted(start.literals, ground).members, ground, 2)
     climbed = [climb(fitted(start.literals, ground), ground) for start in _leading(starts, _CLIMBS)]
     best = max(climbed, key=lambda state: state.value, default=None)
     while best is not None and len(best.literals) < max_literals:
-        longer = _leading(extensions(best.literals, best.members, ground), 2)
+        longer = extensions(best.literals, best.members, ground, 2)
         tries = [climb(fitted(start.literals, ground), ground) for start in longer]
         top = max(tries, key=lambda state: state.value, default=best)
         if top.value <= best.value + 1e-9:
@@ -195,7 +195,7 @@ def _best_region(ground: Ground, boxes: PairBoxes, *, max_literals: int) -> Fitt
 
 
 def _leading(starts: Sequence[Start], most: int) -> list[Start]:
-    ranked = sorted((start for start in starts if start.literals), key=lambda start: -start.value)
+    ranked = sorted((start for start in starts if start.literals), key=lambda start: falling(start.value))
     return ranked[:most]
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.columns import Bool, Float, Int
 
-__all__ = ["Contrast"]
+__all__ = ["BOUNDED", "Contrast"]
 
 # Up to here a histogram per class is cheaper than a weighted one, and it stays in the processor's cache.
 _FEW_CLASSES = 4
 _TINY = 1e-12
+
+BOUNDED = 0.5
+"""Error rate of the worst class up to which gains have a bound that is worth computing."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,10 +128,10 @@ class Contrast:
         """(...) log-likelihood gained when the rows summed in (3, ...) get a rate of their own; 0 where they err less.
 
         Binary: binomial, with the mean of the expected rates as null: exact for one class, close for several.
-        Else: normal, with one variance.
+        Else: normal, with one variance. Sums in single precision give gains in single precision.
         """
         n1, o1, e1 = sums
-        n, o, e = self.totals
+        n, o, e = self.totals.tolist()  # plain numbers keep the precision of the sums
         if not self.binary:
             share = n1 * (1.0 - n1 / n) * self._variance
             explained = np.clip(o1 * o1 / np.maximum(share * n, _TINY), 0.0, 1.0 - 1e-9)
@@ -135,6 +139,42 @@ class Contrast:
         inside = _relative_entropy(o1, e1) + _relative_entropy(n1 - o1, n1 - e1)
         outside = _relative_entropy(o - o1, e - e1) + _relative_entropy(n - n1 - o + o1, n - n1 - e + e1)
         return np.where(o1 > e1, inside + outside, 0.0)
+
+    @cached_property
+    def highest_rate(self) -> float:
+        """The error rate of the worst class, in [0, 1]; for other losses 1."""
+        return float(self._means.max(initial=0.0)) if self.binary else 1.0
+
+    def gain_bound(self, wrong: NDArray[Any], expected: NDArray[Any]) -> NDArray[Any]:
+        """(...) no less than the `gain` of rows with so many errors where so many are expected, without logarithms.
+
+        For binary losses whose classes all err in at most half of their rows (`BOUNDED`). Inside, with q the expected
+        rate and p > q, the relative entropy of p is at most (p - q)^2 / (q (1 - q)), and for q up to a quarter half of
+        that (its second derivative is smaller than the bound's up to p = 1 - q, and at p = 1 the bound is the larger);
+        outside it is at most (p - q)^2 / (q (1 - q)).
+        """
+        most = self.highest_rate
+        half = 0.5 if most <= 0.25 else 1.0
+        below = np.maximum(expected, _TINY)
+        rest = np.maximum(float(self.totals[2]) - expected, _TINY)
+        over = np.maximum(wrong - expected, 0.0)
+        # over^2 (half / below + 1 / rest) / (1 - most), with one division.
+        over *= over
+        scale = rest * (half / (1.0 - most))
+        scale += below / (1.0 - most)
+        below *= rest
+        over *= scale
+        over /= below
+        return np.asarray(over)
+
+    def parts_bound(self, wrong: NDArray[Any], expected: NDArray[Any]) -> NDArray[Any]:
+        """(...) no less than the `gain` of any of the parts (..., b) of some rows; holds where `gain_bound` does."""
+        most = self.highest_rate
+        half = 0.5 if most <= 0.25 else 1.0
+        over = np.maximum(wrong - expected, 0.0)
+        rest = np.maximum(float(self.totals[2]) - expected.sum(axis=-1), _TINY)
+        inside = np.einsum("...b,...b->...", over, over / np.maximum(expected, _TINY))
+        return np.asarray((half * inside + np.square(over.sum(axis=-1)) / rest) / (1.0 - most))
 
     def cell_evidence(self, sums: Float, odds: float) -> Float:
         """(...) evidence of cells, summed in (3, ...), that they belong to a region whose odds (loss: mean excess in

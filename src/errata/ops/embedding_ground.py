@@ -148,7 +148,14 @@ _ALIKE = 0.6
 def unlike(members: Sequence[NDArray[np.bool_]]) -> list[int]:
     """Places of the masks (m,) that no earlier one is alike to, in order."""
     kept: list[int] = []
-    for at, mine in enumerate(members):
-        if all((mine & members[other]).sum() < _ALIKE * (mine | members[other]).sum() for other in kept):
+    if not len(members):
+        return kept
+    # Packed, since portfolios and cross-confirmation ask for thousands of pairs.
+    packed = np.stack([np.packbits(mask) for mask in members])
+    sizes = np.bitwise_count(packed).sum(axis=1, dtype=np.int64)
+    for at in range(len(packed)):
+        others = np.array(kept, dtype=np.int64)
+        both = np.bitwise_count(packed[others] & packed[at]).sum(axis=1, dtype=np.int64)
+        if (both < _ALIKE * (sizes[others] + sizes[at] - both)).all():
             kept.append(at)
     return kept

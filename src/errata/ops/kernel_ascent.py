@@ -50,14 +50,17 @@ def brightest(
     """
     n, p = values.shape
     rows = np.asarray(values, dtype=np.float64)
+    norms = np.einsum("ij,ij->i", rows, rows) if scalar else None
     scale = max(float(loss.std()), 1e-12)
     # A kernel that holds about half of the rows' weight at first, so that its gradient reaches all of them.
     spread = float(np.square(rows - mean).mean(axis=0).sum())
     at = np.concatenate([mean, np.full(1 if scalar else p, -np.log(max(spread, 1e-12)))])
-    first, second = np.zeros(len(at)), np.zeros(len(at))
+    first, second, scaled = np.zeros(len(at)), np.zeros(len(at)), loss / scale
     barriers = np.geomspace(max(n - least, 0.1 * least), 0.05 * least, steps)
     for step, barrier in enumerate(barriers, start=1):
-        slope = _slope(rows, loss / scale, at, p, wanted=least + barrier, barrier=barrier)
+        wanted = least + barrier
+        slope = _slope(rows, scaled, at, p, wanted=wanted, barrier=barrier) if norms is None else \
+            _scalar_slope(rows, norms, scaled, at, wanted=wanted, barrier=barrier)  # fmt: skip
         first = 0.9 * first + 0.1 * slope
         second = 0.99 * second + 0.01 * slope * slope
         at = at + rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.99**step)) + 1e-9)
@@ -93,3 +96,20 @@ def _slope(
     by_mean = (pull @ away) * precision
     by_log = -0.5 * (pull @ squares) * precision
     return np.concatenate([by_mean, [by_log.sum()] if len(at) == p + 1 else by_log])
+
+
+def _scalar_slope(
+    rows: NDArray[np.float64], norms: NDArray[np.float64], loss: NDArray[np.float64], at: NDArray[np.float64], *,
+    wanted: float, barrier: float,
+) -> NDArray[np.float64]:  # fmt: skip
+    """`_slope` with one precision, by two products of a matrix and a vector; `norms` (n,) are the rows' squares."""
+    mean, precision = at[:-1], float(np.exp(at[-1]))
+    squares = np.maximum(norms - 2.0 * (rows @ mean) + float(mean @ mean), 0.0)
+    weights = np.exp((-0.5 * precision) * squares)
+    total = max(float(weights.sum()), 1e-12)
+    by_weight = loss / total - float(weights @ loss) / (total * total)
+    if total < wanted:
+        by_weight += 2.0 * (wanted - total) / barrier**2
+    pull = by_weight * weights
+    by_mean = (pull @ rows - float(pull.sum()) * mean) * precision
+    return np.append(by_mean, -0.5 * precision * float(pull @ squares))

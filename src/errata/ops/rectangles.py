@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from errata.core.columns import Bool, Float, Int
 from errata.ops.bins import Axis
-from errata.ops.contrast import Contrast
+from errata.ops.contrast import BOUNDED, Contrast
 from errata.ops.literals import Prices
 
-__all__ = ["Box", "Boxes", "Pairing", "best_boxes", "best_side", "coarse_gain"]
+__all__ = ["Box", "Boxes", "Intervals", "Pairing", "best_boxes", "best_side", "coarse_gain", "promising"]
 
 # Odds ratios (loss: mean excess in standard deviations) for which sets of levels are tried.
 _ODDS = (1.3, 2.0, 4.0, 9.0)
@@ -45,10 +45,23 @@ class Boxes:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Intervals:
-    """All intervals of `bins` bins: `inside` (K, bins) float64, `cuts` (K,) how many bounds each has."""
+    """All intervals of `bins` bins.
+
+    inside  (K, bins) float64, 1 where a bin belongs; `single` is the same in single precision
+    cuts    (K,) how many bounds each has
+    low, high  (K,) the first and the last bin
+    """
 
     inside: Float
     cuts: Int
+    single: NDArray[np.float32]
+    low: Int
+    high: Int
+
+    @property
+    def widest(self) -> int:
+        """Place of the interval of all bins."""
+        return int(self.inside.shape[1]) - 1
 
 
 @lru_cache(maxsize=512)
@@ -56,7 +69,14 @@ def _intervals(bins: int) -> _Intervals:
     low, high = np.triu_indices(bins)
     at = np.arange(bins)
     inside = ((at >= low[:, None]) & (at <= high[:, None])).astype(np.float64)
-    return _Intervals(inside=inside, cuts=(low > 0).astype(np.int64) + (high < bins - 1))
+    cuts = (low > 0).astype(np.int64) + (high < bins - 1)
+    return _Intervals(inside=inside, cuts=cuts, single=inside.astype(np.float32), low=low, high=high)
+
+
+@lru_cache(maxsize=256)
+def _costs(bins: int, prices: Prices, gaps: bool) -> Float:
+    """(K,) what each interval of `bins` bins costs."""
+    return prices.span(_intervals(bins).cuts, gaps=gaps)
 
 
 def best_side(sums: Float, axis: Axis, contrast: Contrast, *, prices: Prices, least: int) -> Box:
@@ -64,20 +84,71 @@ def best_side(sums: Float, axis: Axis, contrast: Contrast, *, prices: Prices, le
 
     sums  (3, bins) per bin of the chosen rows
     """
-    bins = sums.shape[1]
-    region: Float
     if axis.ordered:
-        choices = _intervals(bins)
-        region = sums @ choices.inside.T
-        cost = prices.span(choices.cuts, gaps=axis.gaps > 0)
-        inside: NDArray[np.bool_] = choices.inside > 0
-    else:
-        inside = _leading_levels(sums)
-        region = sums @ inside.T
-        cost = prices.sets(bins, gaps=axis.gaps > 0)[inside.sum(axis=1)]
-    value = np.where(region[0] >= least, contrast.gain(region) - cost, -np.inf)
+        sides = Intervals.of(sums[None], gaps=axis.gaps > 0, contrast=contrast, prices=prices, least=least)
+        return sides.best(0)
+    inside = _leading_levels(sums)
+    cost = prices.sets(sums.shape[1], gaps=axis.gaps > 0)[inside.sum(axis=1)]
+    value = _values(sums @ inside.T, cost, contrast, least)
     best = int(value.argmax())
     return Box(gain=float(value[best]), sides=(inside[best],))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Intervals:
+    """All intervals of several columns with equally many bins, valued in single precision first.
+
+    sums   (c, 3, bins), as in `best_side`; gaps: whether even the interval of all bins leaves rows out
+    near   (c, K) float32, the value of each interval give or take `slack`
+    """
+
+    sums: Float
+    gaps: bool
+    contrast: Contrast
+    prices: Prices
+    least: int
+    near: NDArray[np.float32]
+    slack: float
+
+    @staticmethod
+    def of(sums: Float, *, gaps: bool, contrast: Contrast, prices: Prices, least: int) -> Intervals:
+        """Value all intervals."""
+        bins = sums.shape[2]
+        every = _intervals(bins)
+        below = np.zeros((3, len(sums), bins + 1))
+        np.cumsum(sums.transpose(1, 0, 2), axis=2, out=below[:, :, 1:])
+        region = np.take(below, every.high + 1, axis=2)
+        region -= np.take(below, every.low, axis=2)
+        region = region.astype(np.float32)
+        near = contrast.gain(region) - _costs(bins, prices, gaps=gaps).astype(np.float32)
+        near[region[0] < least] = -np.inf
+        return Intervals(sums=sums, gaps=gaps, contrast=contrast, prices=prices, least=least, near=near,
+                         slack=_near(contrast))  # fmt: skip
+
+    def most(self) -> Float:
+        """(c,) no less than what the best interval of each column is worth that leaves rows out."""
+        widest = _intervals(self.sums.shape[2]).widest
+        rest = self.near if self.gaps else np.delete(self.near, widest, axis=1)
+        return np.asarray(rest.max(axis=1, initial=-np.inf) + self.slack, dtype=np.float64)
+
+    def best(self, column: int) -> Box:
+        """The best interval of one column."""
+        near, every = self.near[column], _intervals(self.sums.shape[2])
+        at = np.flatnonzero(near >= near.max() - 2.0 * self.slack)
+        cost = _costs(self.sums.shape[2], self.prices, gaps=self.gaps)[at]
+        value = _values(self.sums[column] @ every.inside[at].T, cost, self.contrast, self.least)
+        best = int(value.argmax())
+        return Box(gain=float(value[best]), sides=(every.inside[at[best]] > 0,))
+
+
+def _values(region: Float, cost: Float, contrast: Contrast, least: int) -> Float:
+    """(...) gains of regions summed in (3, ...) less their costs; -inf for those that are too small."""
+    return np.where(region[0] >= least, contrast.gain(region) - cost, -np.inf)
+
+
+def _slack(contrast: Contrast) -> float:
+    """By how much a bound may be too low for rounding, in single precision."""
+    return 1e-3 + 1e-5 * float(contrast.totals[2])
 
 
 def _leading_levels(sums: Float) -> NDArray[np.bool_]:
@@ -115,11 +186,20 @@ class Pairing:
         return cells.reshape(3, a + 1, b + 1)[:, :a, :b]
 
 
-def best_boxes(sums: Float, axes: tuple[Axis, Axis], contrast: Contrast, *, prices: Prices, least: int) -> Boxes:
-    """The best regions of two columns, from the sums (3, a, b) of their cells."""
+def best_boxes(
+    sums: Float, axes: tuple[Axis, Axis], contrast: Contrast, *, prices: Prices, least: int, enough: float = -np.inf,
+    among: Int | None = None,
+) -> Boxes:  # fmt: skip
+    """The best regions of two columns, from the sums (3, a, b) of their cells.
+
+    enough  a region that restricts both columns is only looked for where it may be worth so much
+    among   of two ordered columns the pairs of intervals to look at, from `promising`
+    """
     search = _Search(sums=sums, axes=axes, contrast=contrast, prices=prices, least=least)
     if axes[0].ordered and axes[1].ordered:
-        return search.interval_by_interval()
+        if among is None:
+            among = promising(sums[None], axes, contrast, prices=prices, least=least, enough=enough)[0]
+        return search.interval_by_interval(among)
     if axes[1].ordered:
         return search.set_by_interval()
     if axes[0].ordered:
@@ -127,6 +207,60 @@ def best_boxes(sums: Float, axes: tuple[Axis, Axis], contrast: Contrast, *, pric
         found = turned.set_by_interval()
         return Boxes(any=_turned(found.any), both=_turned(found.both))
     return search.set_by_set()
+
+
+def promising(
+    sums: Float, axes: tuple[Axis, Axis], contrast: Contrast, *, prices: Prices, least: int, enough: float
+) -> list[Int]:
+    """For each of c pairs of ordered columns the places of the pairs of intervals that may be the best, ascending.
+
+    sums    (c, 3, a, b) of their cells; `axes` are those of one of the pairs, all have as many bins, and gaps or none
+    enough  as in `best_boxes`
+
+    Bounds without logarithms, in single precision, leave few of thousands. An interval of the first column is left out
+    with all its partners where even the best part of every bin (by Cauchy's inequality) would not be worth enough.
+    """
+    first, second = _intervals(sums.shape[2]), _intervals(sums.shape[3])
+    if contrast.highest_rate > BOUNDED:
+        return [np.arange(len(first.cuts) * len(second.cuts))] * len(sums)
+    gaps = (axes[0].gaps > 0, axes[1].gaps > 0)
+    of_first, of_second = (
+        _costs(every.inside.shape[1], prices, gaps=gap) for every, gap in zip((first, second), gaps, strict=True)
+    )
+    # All bins of both gain nothing or more.
+    widest = -float(of_first[first.widest] + of_second[second.widest])
+    both = _nearly_both(sums, gaps, contrast, prices=prices, least=least) if enough == -np.inf else enough
+    floor = np.where(sums[:, 0].sum(axis=(1, 2)) >= least, np.minimum(widest, both), -np.inf) - _slack(contrast)
+    halves = first.single @ sums[:, 1:].astype(np.float32)
+    alone = contrast.gain_bound(*halves.sum(axis=3).transpose(1, 0, 2)) - float(of_second[second.widest])
+    partners = np.delete(of_second, second.widest)
+    most = np.maximum(alone, contrast.parts_bound(halves[:, 0], halves[:, 1]) - float(partners.min(initial=np.inf)))
+    pair, at = np.nonzero(most >= floor[:, None] + of_first)
+    bound = contrast.gain_bound(halves[pair, 0, at] @ second.single.T, halves[pair, 1, at] @ second.single.T)
+    bound -= of_second.astype(np.float32)
+    row, partner = np.nonzero(bound >= (floor[pair] + of_first[at])[:, None])
+    ends = np.searchsorted(pair[row], np.arange(1, len(sums)))
+    return np.split(at[row] * len(second.cuts) + partner, ends)
+
+
+def _nearly_both(sums: Float, gaps: tuple[bool, bool], contrast: Contrast, *, prices: Prices, least: int) -> Float:
+    """(c,) no more than what the best region that restricts both columns is worth, in single precision."""
+    first, second = _intervals(sums.shape[2]), _intervals(sums.shape[3])
+    region = (first.single @ sums.transpose(1, 0, 2, 3).astype(np.float32)) @ second.single.T
+    value = contrast.gain(region)
+    value -= _costs(sums.shape[2], prices, gaps=gaps[0]).astype(np.float32)[:, None]
+    value -= _costs(sums.shape[3], prices, gaps=gaps[1]).astype(np.float32)
+    value[region[0] < least] = -np.inf
+    if not gaps[0]:
+        value[:, first.widest] = -np.inf
+    if not gaps[1]:
+        value[:, :, second.widest] = -np.inf
+    return np.asarray(value.max(axis=(1, 2)) - _near(contrast), dtype=np.float64)
+
+
+def _near(contrast: Contrast) -> float:
+    """By how much a gain in single precision may be off."""
+    return 1e-3 + 4e-6 * float(contrast.totals[0])
 
 
 def _turned(box: Box) -> Box:
@@ -150,10 +284,10 @@ class _Search:
     least: int
 
     def values(self, region: Float, cost: Float) -> Float:
-        return np.where(region[0] >= self.least, self.contrast.gain(region) - cost, -np.inf)
+        return _values(region, cost, self.contrast, self.least)
 
     def interval_costs(self, side: int) -> Float:
-        return self.prices.span(_intervals(self.sums.shape[1 + side]).cuts, gaps=self.axes[side].gaps > 0)
+        return _costs(self.sums.shape[1 + side], self.prices, gaps=self.axes[side].gaps > 0)
 
     def set_costs(self, sets: NDArray[np.bool_], side: int) -> Float:
         prices = self.prices.sets(self.sums.shape[1 + side], gaps=self.axes[side].gaps > 0)
@@ -171,18 +305,22 @@ class _Search:
             any=_highest(value, firsts, seconds), both=_highest(np.where(both, value, -np.inf), firsts, seconds)
         )
 
-    def interval_by_interval(self) -> Boxes:
-        rows, columns = _intervals(self.sums.shape[1]), _intervals(self.sums.shape[2])
-        region = rows.inside @ self.sums @ columns.inside.T
-        value = self.values(region, self.interval_costs(0)[:, None] + self.interval_costs(1)[None, :])
-        firsts, seconds = rows.inside > 0, columns.inside > 0
-        found = []
-        for _ in range(2):
-            i, j = np.unravel_index(int(value.argmax()), value.shape)
-            found.append(Box(gain=float(value[i, j]), sides=(firsts[i], seconds[j])))
-            value[~self.restricts(firsts, 0)] = -np.inf
-            value[:, ~self.restricts(seconds, 1)] = -np.inf
-        return Boxes(any=found[0], both=found[1])
+    def interval_by_interval(self, at: Int) -> Boxes:
+        """The best of some pairs of intervals, by their places in ascending order."""
+        first, second = _intervals(self.sums.shape[1]), _intervals(self.sums.shape[2])
+        width = len(second.cuts)
+        restricted = [self.axes[side].gaps > 0 for side in (0, 1)]
+
+        def exact(at: Int) -> tuple[Float, Float]:
+            """(k,) values of some pairs, and the same where both columns are restricted, else -inf."""
+            i, j = at // width, at % width
+            region = np.einsum("skb,kb->sk", first.inside[i] @ self.sums, second.inside[j])
+            value = self.values(region, self.interval_costs(0)[i] + self.interval_costs(1)[j])
+            both = ((i != first.widest) | restricted[0]) & ((j != second.widest) | restricted[1])
+            return value, np.where(both, value, -np.inf)
+
+        value, both = exact(at)
+        return Boxes(any=_pair_of(value, at, first, second), both=_pair_of(both, at, first, second))
 
     def set_by_interval(self) -> Boxes:
         choices = _intervals(self.sums.shape[2])
@@ -209,6 +347,12 @@ class _Search:
             value = self.values((halves * chosen).sum(axis=2), self.set_costs(firsts, 0) + self.set_costs(chosen, 1))
             found.append(self.best(value, firsts, chosen, self.restricts(firsts, 0) & self.restricts(chosen, 1)))
         return _best_of(found)
+
+
+def _pair_of(value: Float, at: Int, first: _Intervals, second: _Intervals) -> Box:
+    top = int(value.argmax())
+    i, j = divmod(int(at[top]), len(second.cuts))
+    return Box(gain=float(value[top]), sides=(first.inside[i] > 0, second.inside[j] > 0))
 
 
 def _highest(value: Float, firsts: NDArray[np.bool_], seconds: NDArray[np.bool_]) -> Box:

@@ -32,7 +32,7 @@ from errata.proof.permuted import permute
 from errata.proof.sample import Ground, grounds
 from errata.proof.settle import Proposal, gather, least_support, settle
 from errata.stats.multiplicity import Multiplicity, critical_value
-from errata.stats.sequential import MOST, p_value, verdict
+from errata.stats.sequential import MOST, expected_draws, p_value, verdict
 
 __all__ = ["Crossed", "Each", "Procedure", "Propose", "confirm_across"]
 
@@ -190,25 +190,44 @@ def _reruns(
     known = np.stack([family.member for family in found]) if found else np.zeros((1, 0), dtype=bool)
     rerun = Rerun(procedure=procedure, known=known, seed=int(procedure.evaluation.fingerprint[:8] or "0", 16))
     observed = np.array([family.statistic for family in found])
-    began, drawn = time.perf_counter(), []
+    drawn: list[Floats] = []
+    clock, furthest = [time.perf_counter()], 0.0
     for maxima in each(rerun, count()):
         drawn.append(maxima)
+        clock.append(time.perf_counter())
         done = len(drawn)
-        if done >= MOST or (done >= least and _settled(np.stack(drawn), observed, alpha=alpha)):
+        wanted = max(least, _draws(np.stack(drawn), observed, alpha=alpha))
+        if done >= min(wanted, MOST):
             break
-        left = (time.perf_counter() - began) / done * (MOST - done)
-        report(0.1 + 0.9 * done / MOST, f"rerun {done} of at most {MOST} on permuted errors, {_minutes(left)} at most")
+        furthest = max(furthest, done / wanted)
+        left = _minutes(_pace(clock) * (wanted - done))
+        report(0.1 + 0.9 * furthest, f"rerun {done} of about {wanted} on permuted errors ({MOST} at most), {left} left")
     return np.stack(drawn)
 
 
-def _settled(drawn: Floats, observed: Floats, *, alpha: float) -> bool:
-    """True where the families are confirmed up to one that is not, beyond which none can be."""
+def _draws(drawn: Floats, observed: Floats, *, alpha: float) -> int:
+    """How many reruns it takes in all, as far as can be told: `len(drawn)` where no more are needed.
+
+    Families are settled once they are confirmed up to one that is not, beyond which none can be.
+    """
+    done = most = len(drawn)
     for at, value in enumerate(observed):
         reached = int(np.count_nonzero(drawn[:, at] >= value * (1.0 - 1e-9)))
-        said = verdict(reached, len(drawn), alpha=alpha)
-        if said != "significant":
-            return said == "not significant"
-    return True
+        said = verdict(reached, done, alpha=alpha)
+        if said == "open":
+            most = max(most, expected_draws(reached, done, alpha=alpha))
+            if reached > alpha * done:
+                break
+        if said == "not significant":
+            break
+    return most
+
+
+def _pace(clock: Sequence[float]) -> float:
+    """Seconds per rerun, by the later half of them: the first ones are made in this process alone."""
+    done = len(clock) - 1
+    since = done // 2
+    return (clock[-1] - clock[since]) / (done - since)
 
 
 def _p_values(found: Sequence[RuleFamily], drawn: Floats) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST", "Verdict", "p_value", "rejection_chance", "verdict"]
+__all__ = ["MOST", "Verdict", "expected_draws", "p_value", "rejection_chance", "verdict"]
 
 Verdict = Literal["significant", "not significant", "open"]
 
@@ -41,6 +41,18 @@ def verdict(reached: int, drawn: int, *, alpha: float, most: int = MOST) -> Verd
     if below >= 1.0 - SETTLED and p_value(reached, drawn) <= alpha:
         return "significant"
     return "not significant" if drawn >= LEAST and below <= SETTLED else "open"
+
+
+def expected_draws(reached: int, drawn: int, *, alpha: float, most: int = MOST) -> int:
+    """After how many draws in all `verdict` would end if as large a share of them went on to reach the statistic."""
+    low, high = drawn, most
+    while low < high:
+        middle = (low + high) // 2
+        if verdict(round(reached * middle / max(drawn, 1)), middle, alpha=alpha, most=most) == "open":
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def p_value(reached: int, drawn: int) -> float:
