@@ -6,9 +6,10 @@
 
 Parts write their numbers to results/learning_to_split.json, and the table is made of what is there.
 
-noise      digits (1,797 x 64, standardised), 20 % of the labels moved to another digit at random; seeds 0 to 9.
-           Precision and recall of the moved labels among the rows on the test side, and among the suspected labels.
-clean      the same digits with their own labels, ten seeds: how often a systematic split is claimed.
+noise      digits (1,797 x 64, standardised), 20 % of the labels moved to another digit at random; seeds 40 to 49
+           (the verdict, its margin and the last rounds of the search were chosen on seeds below 40). Precision and
+           recall of the moved labels among the rows on the test side, and among the suspected labels.
+clean      the same digits with their own labels, the same seeds: how often a systematic split is claimed.
 minority   target: digit 5 or more; pixels get normal noise (.5), and four corner pixels +3 where the cue is on; the cue
            agrees with the target in 90 % of the training rows. Two thirds train, a third tests. Precision and recall of
            the rows where the cue disagrees among the test side; worst accuracy over target x cue, on test rows where
@@ -46,7 +47,7 @@ from errata.ops.nets.heads import as_features, fit_head, own_threads, schedule_f
 
 TABLE = Path(__file__).parent / "results" / "learning_to_split.md"
 NUMBERS = TABLE.with_suffix(".json")
-SEEDS, FEWER = range(10), range(5)
+SEEDS, FEWER = range(40, 50), range(40, 45)
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +136,7 @@ def minority() -> list[dict[str, object]]:
     X, y = load_digits(return_X_y=True)
     target = (y >= 5).astype(np.int64)
     rows: list[dict[str, object]] = []
-    for seed in FEWER:
+    for seed in SEEDS:
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(y))
         train, test = order[: len(y) * 2 // 3], order[len(y) * 2 // 3 :]
@@ -287,8 +288,10 @@ def page(stored: dict[str, list[dict[str, float]]]) -> str:
         f"`python benchmarks/learning_to_split.py`, {date.today()}, errata {errata.__version__}, torch "
         f"{torch.__version__}, numpy {np.__version__}; what is measured stands in the script. Means over seeds; "
         "seconds are medians of processor time, because the machine had other work, and hold all of it: search, "
-        "verdict, and what lies on the test side.", "",
-        "| part | predictor | seeds | precision | recall | test share | gap, best loop | gap, held out "
+        "verdict, and what lies on the test side. What is tested: of the data, how many of 100 failures on rows that "
+        "predictors had not seen look drawn whatever the input; of a black box, points between the error rates of the "
+        "two sides.", "",
+        "| part | predictor | seeds | precision | recall | test share | gap, best loop | tested "
         "| null (95 % limit) | systematic | seconds |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from errata.testing import planted
 torch = pytest.importorskip("torch", reason="needs torch")
 
 BRIEF = Schedule(hidden=(16,), rate=1e-2, decay=0.0, epochs=3, batch=64)
-QUICK = Plan(loops=2, splitter=BRIEF)
+QUICK = Plan(loops=2, splitter=BRIEF, once=BRIEF)
 
 
 def blobs(n: int = 150, flipped: float = 0.15, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

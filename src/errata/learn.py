@@ -75,7 +75,8 @@ class LearnedSplit:
     log       one record per outer loop: gap, validation and test score in per cent, counts, labels of either side
     gap       validation minus test score of the best loop, in points; it is the largest of many, so the verdict does
               not rest on it
-    verdict   whether the split is systematic: gap and null on examples that the splitter never saw
+    verdict   whether the split is systematic: how many of 100 failures on examples that predictors never saw look drawn
+              whatever the input, and how many would under the null
     groups    minority groups on the test side, largest first
     suspected (m,) indices of examples whose label looks wrong, most doubtful first
     contents  both, with the label codes that are suggested instead
@@ -107,7 +108,7 @@ class LearnedSplit:
 
     @property
     def null(self) -> float:
-        """Mean gap under the null, on held-out examples, in points; the verdict has its limit too."""
+        """Mean of the verdict's gap under the null; the verdict has its limit too."""
         return self.verdict.null_mean
 
     @property
@@ -147,7 +148,7 @@ def learning_to_split(
     device: str = "cpu",
     draws: int = 200,
     alpha: float = 0.05,
-    least_gap: float = 10.0,
+    least_gap: float = 12.5,
     seed: int = 0,
 ) -> LearnedSplit:
     """A split of labelled examples whose test side predictors trained on the train side do not generalise to.
@@ -166,7 +167,7 @@ def learning_to_split(
     pretrained    a module keeps its weights and is fine-tuned
     draws         label sets drawn under the null; for a black box 19 permutations at most, each learnt anew
     alpha, least_gap
-                  the verdict: level of the test, and points that the gap must have above the mean of the null
+                  the verdict: level of the test, and points that its gap must have above the mean of the null
 
     Raises UsageError for data without labels, fewer than 60 examples, one class only, or options that are not known;
     MissingExtraError without torch.
@@ -272,7 +273,7 @@ def _of_data(call: _Call, predictor: Predictor) -> _Learnt:
     rows = call.ground.rows
     split = learn_split(rows, predictor, call.plan, scoring=call.scoring, rng=call.rng, each=call.told)
     judged = judge(
-        rows, predictor, call.plan, scoring=call.scoring, rng=call.rng, draws=call.draws, alpha=call.alpha,
+        rows, predictor, scoring=call.scoring, rng=call.rng, draws=call.draws, alpha=call.alpha,
         least=call.least,
     )  # fmt: skip
     held = contents(

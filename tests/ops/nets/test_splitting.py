@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -13,11 +15,11 @@ from errata.ops.nets.scoring import scoring_of
 from errata.ops.nets.spaces import fit_space
 from errata.ops.nets.splitting import Lap, Plan, Rows, balance_term, dealt, learn_split, size_term
 from errata.ops.nets.told import lap_text
-from errata.ops.nets.verdict import calibrated
+from errata.ops.nets.verdict import Verdict, calibrated, judge
 
 torch = pytest.importorskip("torch", reason="needs torch")
 
-BRIEF = Plan(splitter=Schedule(hidden=(16,), rate=1e-2, decay=0.0, epochs=4, batch=64))
+BRIEF = Plan(once=Schedule(hidden=(16,), rate=1e-2, decay=0.0, epochs=4, batch=64))
 
 
 def test_a_head_learns_what_is_there_and_stops_where_there_is_nothing() -> None:
@@ -102,17 +104,60 @@ def test_the_space_of_awkward_values_is_finite() -> None:
 
 
 def test_calibration_tells_a_floor_from_a_border() -> None:
-    rng = np.random.default_rng(0)
-    logit = rng.normal(0, 3, 6_000)
-    clear = 1 / (1 + np.exp(-logit))
-    label = (rng.random(6_000) < clear).astype(np.int64)
-    scores = np.column_stack([1 - clear, clear])
-    assert calibrated(scores, label).floor < 0.01
+    floors = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        logit = rng.normal(0, 3, 6_000)
+        clear = 1 / (1 + np.exp(-logit))
+        label = (rng.random(6_000) < clear).astype(np.int64)
+        scores = np.column_stack([1 - clear, clear])
+        floors.append(calibrated(scores, label).floor)
+    assert np.mean(floors) < 0.01
     drawn = rng.random(6_000) < 0.2
     mixed = np.where(drawn, rng.integers(0, 2, 6_000), label)
     belief = calibrated(scores, mixed)
     assert belief.floor == pytest.approx(0.2, abs=0.05)
     assert belief.doubt[mixed != label].mean() > 3 * belief.doubt[mixed == label].mean()
+
+
+@dataclass(frozen=True)
+class Knowing:
+    """A predictor that believes what is given to it, whatever it is trained on."""
+
+    scores: np.ndarray
+
+    def __call__(self, *, fit: np.ndarray, stop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self.scores
+
+
+def verdicts(noise: float, runs: int, n: int = 500) -> list[Verdict]:
+    """Verdicts on labels drawn from known beliefs, a share of them drawn anew whatever the input."""
+    said = []
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        logits = rng.normal(0, 2, (n, 3))
+        scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        labels = (rng.random(n)[:, None] > np.cumsum(scores, axis=1)[:, :-1]).sum(axis=1)
+        labels = np.where(rng.random(n) < noise, rng.integers(0, 3, n), labels)
+        rows = Rows(features=np.zeros((n, 1), np.float32), labels=labels, classes=3)
+        # Twice as sure as it should be: calibration has to see to that.
+        loud = np.exp(2.0 * logits) / np.exp(2.0 * logits).sum(axis=1, keepdims=True)
+        judged = judge(rows, Knowing(loud), scoring=scoring_of("accuracy"), rng=rng, least=0.0, draws=60)
+        said.append(judged.verdict)
+    return said
+
+
+def test_labels_that_follow_beliefs_are_called_systematic_as_often_as_alpha_says() -> None:
+    null = verdicts(0.0, 40)
+    assert sum(one.systematic for one in null) <= 5
+    assert np.mean([one.p_value <= 0.5 for one in null]) < 0.75
+
+
+def test_a_floor_of_doubt_is_called_systematic() -> None:
+    said = verdicts(0.3, 6)
+    assert sum(one.systematic for one in said) >= 5
+    assert np.mean([one.gap - one.null_mean for one in said]) > 12.5
+    assert "look drawn whatever the input" in said[0].words
 
 
 def test_the_splitter_learns_which_rows_are_wrong_and_nothing_from_chance() -> None:

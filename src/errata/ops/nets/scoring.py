@@ -23,12 +23,17 @@ class Scoring:
 
     name    what the log calls it
     value   (labels, scores) -> the metric; NaN where it is not defined, such as ROC-AUC of a single class
-    credit  (labels, scores) -> (n,) float64 in [0, 1]: how far each row is got right in the eyes of the metric
+    credits (labels, scores) -> (n, k) float64 in [0, 1]: how far each row would be got right in the eyes of the metric
+            if it had each of the labels, the others keeping theirs
     """
 
     name: str
     value: Callable[[Int, Scores], float]
-    credit: Callable[[Int, Scores], NDArray[np.float64]]
+    credits: Callable[[Int, Scores], NDArray[np.float64]]
+
+    def credit(self, labels: Int, scores: Scores) -> NDArray[np.float64]:
+        """(n,) float64 in [0, 1]: how far each row is got right."""
+        return np.asarray(self.credits(labels, scores)[np.arange(len(labels)), labels])
 
     def share(self, labels: Int, scores: Scores, rows: Int) -> float:
         """The metric on some rows; NaN where there are none."""
@@ -38,6 +43,11 @@ class Scoring:
 def right(labels: Int, scores: Scores) -> NDArray[np.float64]:
     """(n,) 1 where the label has the largest score, else 0."""
     return np.asarray(scores.argmax(axis=1) == labels, dtype=np.float64)
+
+
+def _largest(_labels: Int, scores: Scores) -> NDArray[np.float64]:
+    """(n, k) 1 for the label with the largest score, else 0."""
+    return np.asarray(scores.argmax(axis=1)[:, None] == np.arange(scores.shape[1]), dtype=np.float64)
 
 
 def accuracy(labels: Int, scores: Scores) -> float:
@@ -79,27 +89,23 @@ def _auc(positive: NDArray[np.bool_], score: Scores) -> float:
 
 
 def _pairs_right(labels: Int, scores: Scores) -> NDArray[np.float64]:
-    """(n,) share of the rows of other classes that the row is ordered rightly against.
+    """(n, k) share of the rows of other classes that a row of each class is ordered rightly against, ties half.
 
-    With two classes by the score of class 1; with more, by the score of the row's own class.
+    With two classes by the score of class 1; with more, by the score of the class.
     """
-    out = np.empty(len(labels))
-    for k in np.unique(labels):
-        own = labels == k
-        score = scores[:, int(k)]
-        rest = np.sort(score[~own])
-        if not len(rest):
-            out[own] = 1.0
-            continue
-        below, upto = np.searchsorted(rest, score[own], "left"), np.searchsorted(rest, score[own], "right")
-        out[own] = (below + upto) / (2.0 * len(rest))
+    out = np.empty(scores.shape, dtype=np.float64)
+    for k in range(scores.shape[1]):
+        score = scores[:, k]
+        rest = np.sort(score[labels != k])
+        below, upto = np.searchsorted(rest, score, "left"), np.searchsorted(rest, score, "right")
+        out[:, k] = (below + upto) / (2.0 * len(rest)) if len(rest) else 1.0
     return out
 
 
 METRICS = {
-    "accuracy": Scoring(name="accuracy", value=accuracy, credit=right),
-    "roc_auc": Scoring(name="roc_auc", value=roc_auc, credit=_pairs_right),
-    "macro_f1": Scoring(name="macro_f1", value=macro_f1, credit=right),
+    "accuracy": Scoring(name="accuracy", value=accuracy, credits=_largest),
+    "roc_auc": Scoring(name="roc_auc", value=roc_auc, credits=_pairs_right),
+    "macro_f1": Scoring(name="macro_f1", value=macro_f1, credits=_largest),
 }
 
 
@@ -110,7 +116,7 @@ def scoring_of(metric: str | Callable[[Any, Any], float]) -> Scoring:
     """
     if callable(metric):
         said = getattr(metric, "__name__", "metric")
-        return Scoring(name=said, value=lambda labels, scores: float(metric(labels, scores)), credit=right)
+        return Scoring(name=said, value=lambda labels, scores: float(metric(labels, scores)), credits=_largest)
     if metric not in METRICS:
         raise UsageError(f"There is no metric `{metric}`.", hint=nearest(metric, METRICS))
     return METRICS[metric]

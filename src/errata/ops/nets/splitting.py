@@ -30,8 +30,14 @@ from errata.ops.nets.scoring import Scoring
 __all__ = ["Lap", "Plan", "Predictor", "Rows", "Split", "dealt", "learn_split", "sigmoid", "teach_once"]
 
 Vector = NDArray[np.float64]
-SPLITTER = Schedule(hidden=(128,), dropout=0.3, rate=3e-3, decay=0.0, epochs=8)
+SPLITTER = Schedule(hidden=(64,), dropout=0.3, rate=3e-3, decay=0.0, epochs=4, batch=128)
 """One hidden layer and few epochs per loop: the splitter goes on learning from loop to loop."""
+ONCE = Schedule(hidden=(128,), dropout=0.3, rate=3e-3, decay=0.0, epochs=8)
+"""For a frozen model there is one round only, and after the last loop it must settle."""
+_LONGEST = 100
+"""Most steps of an epoch that is longer than it is told to be."""
+_AFRESH, _FEWEST = 3, 12
+"""Predictors that are trained when the loops are over, and rows below which one is trained on all."""
 
 
 class Predictor(Protocol):
@@ -72,7 +78,8 @@ class Plan:
     loops      most loops
     w_gap, w_ratio, w_balance
                weights of the three terms of the splitter's loss
-    splitter   how the splitter is trained; an epoch is `steps` steps
+    splitter   how the splitter is trained in each loop; an epoch is `steps` steps, more on thousands of rows
+    once       how it is trained where there is one round: of a frozen model, and when the loops are over
     settle     an epoch must lower the loss by this much against the mean of the five before it
     """
 
@@ -84,6 +91,7 @@ class Plan:
     w_ratio: float = 1.0
     w_balance: float = 1.0
     splitter: Schedule = SPLITTER
+    once: Schedule = ONCE
     settle: float = 1e-3
 
 
@@ -120,7 +128,7 @@ class Split:
     cut       rows with a score of at least this are set aside
     splitter  its network; reads features and one-hot label
     laps      one record per outer loop; `best` is the index of the one that was kept
-    scores    (n, k) float32 probabilities by the predictor of the best loop, trained on its train side alone
+    scores    (n, k) float32 probabilities by the last predictor, trained on the rows that the best one got right
     """
 
     test: Bool
@@ -152,34 +160,66 @@ def learn_split(
     """
     own = np.arange(len(rows.labels)) if among is None else np.asarray(among)
     learner = _Learner(rows, own, plan, rng)
-    kept: tuple[float, int, Head, NDArray[np.float32], float] | None = None
+    best, most, right = 0, -np.inf, np.ones(len(rows.labels))
     laps: list[Lap] = []
-    waited, ratio = 0, plan.ratio
+    ratio = plan.ratio
     for loop in range(plan.loops):
         test = learner.sides(first=loop == 0, ratio=ratio)
         train_side, test_side = own[~test], own[test]
         fit, stop, held = _thirds(train_side, rng)
-        scores = predictor(fit=fit, stop=stop, rng=rng)
+        credit = scoring.credit(rows.labels, scores := predictor(fit=fit, stop=stop, rng=rng))
         lap = _lap(loop, rows, scoring, scores, held, train_side, test_side)
-        worth = _worth(lap)
-        used = learner.head()
-        if kept is None or worth > kept[0]:
-            kept, waited = (worth, loop, used, scores, ratio), 0
-        else:
-            waited += 1
+        if loop == 0 or _worth(lap) > most:
+            best, most, right = loop, _worth(lap), credit
         if plan.adapt:
             ratio = float(np.clip(1.0 - 0.5 * (lap.failing + 1.0 - ratio), 0.5, 0.9))
-        if waited < plan.patience and loop + 1 < plan.loops:
-            loss = learner.teach(test_side, scoring.credit(rows.labels, scores), ratio)
-            lap = replace(lap, splitter_loss=loss)
+        ended = loop - best >= plan.patience or loop + 1 == plan.loops
+        if not ended:
+            lap = replace(lap, splitter_loss=learner.teach(test_side, credit, ratio))
         laps.append(lap)
         each(lap)
-        if waited >= plan.patience:
+        if ended:
             break
-    assert kept is not None
-    _, best, splitter, scores, _ = kept
+    scores = _afresh(rows, predictor, own, right, scoring, rng)
+    return _settled(learner, rows, own, plan, scoring, scores, tuple(laps), best)
+
+
+def _afresh(
+    rows: Rows, predictor: Predictor, own: Int, right: Vector, scoring: Scoring, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Probabilities by a predictor of the rows that the one before it got right, a few times over.
+
+    The sides of a loop are drawn, so that each holds some rows of the other by chance.
+    """
+    for _ in range(_AFRESH):
+        kept = own[right[own] >= 0.5]
+        mixed = rng.permutation(kept if len(kept) >= _FEWEST else own)
+        stop = max(1, len(mixed) // 6)
+        scores = predictor(fit=mixed[stop:], stop=mixed[:stop], rng=rng)
+        right = scoring.credit(rows.labels, scores)
+    return scores
+
+
+def _settled(
+    learner: _Learner,
+    rows: Rows,
+    own: Int,
+    plan: Plan,
+    scoring: Scoring,
+    scores: NDArray[np.float32],
+    laps: tuple[Lap, ...],
+    best: int,
+) -> Split:
+    """The split when the splitter has learnt the failures among all of its rows, not only among those drawn aside."""
+    credit = scoring.credit(rows.labels, scores)
+    failing = float((1.0 - credit[own]).mean())
+    learner.teach(own, credit, float(np.clip(1.0 - failing, 0.02, 0.98)), schedule=plan.once)
+    splitter = learner.head()
     score = sigmoid(splitter.logits(rows.splitter_inputs())[:, 0])
-    return Split(test=score >= 0.5, score=score, cut=0.5, splitter=splitter, laps=tuple(laps), best=best, scores=scores)
+    # As many rows as fail: a network that is unsure of them would leave them all on the train side.
+    count = round(failing * len(own))
+    cut = float(np.sort(score[own])[-count]) if count else 0.5
+    return Split(test=score >= cut, score=score, cut=cut, splitter=splitter, laps=laps, best=best, scores=scores)
 
 
 def dealt(rows: Rows, folds: int, rng: np.random.Generator, *, by: Vector | None = None) -> Int:
@@ -235,7 +275,7 @@ def teach_once(
 ) -> Head:
     """A splitter that learns in one round which of the rows `among` (all when None) are wrong, at the plan's ratio."""
     own = np.arange(len(rows.labels)) if among is None else np.asarray(among)
-    learner = _Learner(rows, own, plan, rng)
+    learner = _Learner(rows, own, replace(plan, splitter=plan.once), rng)
     learner.teach(own, 1.0 - wrong, plan.ratio)
     return learner.head()
 
@@ -271,19 +311,21 @@ class _Learner:
             return np.asarray(draw < 1.0 - ratio)
         return np.asarray(test)
 
-    def teach(self, test: Int, credit: Vector, ratio: float) -> float:
+    def teach(self, test: Int, credit: Vector, ratio: float, *, schedule: Schedule | None = None) -> float:
         """Train on the test side until the loss settles; gives the mean loss of the last epoch."""
         import torch
 
-        plan = self._plan
+        plan, schedule = self._plan, schedule or self._plan.splitter
         own = torch.from_numpy(self._own)
         side = torch.from_numpy(test)
         wrong = torch.from_numpy((1.0 - credit).astype(np.float32))
         recent: list[float] = []
-        batch = plan.splitter.batch
-        for _ in range(plan.splitter.epochs):
+        batch = schedule.batch
+        # On some thousands of rows an epoch sees them about once, where it may be so long.
+        steps = max(schedule.steps, min(len(self._own) // batch, _LONGEST))
+        for _ in range(schedule.epochs):
             losses = torch.zeros(())
-            for _ in range(plan.splitter.steps):
+            for _ in range(steps):
                 everyone = own[torch.randint(len(own), (batch,), generator=self._generator)]
                 tested = side[torch.randint(len(side), (batch,), generator=self._generator)]
                 loss = self._loss(everyone, tested, wrong, ratio)
@@ -292,7 +334,7 @@ class _Learner:
                 torch.nn.utils.clip_grad_norm_(parameters(self._layers), 1.0)
                 self._adam.step()
                 losses += loss.detach()
-            mean = float(losses) / plan.splitter.steps
+            mean = float(losses) / steps
             if len(recent) == 5:
                 if mean > sum(recent) / 5.0 - plan.settle:
                     break

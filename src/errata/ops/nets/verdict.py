@@ -1,43 +1,52 @@
-"""Whether a learnt split says anything: its gap on rows it never saw, beside the gap that clean data would show.
+"""Whether a learnt split says anything: failures that the predictor's own doubts do not foresee.
 
 Any learner fails on some rows, those near the borders of the classes, and a splitter that reads input and label finds
-them: a large gap alone says nothing. The null is therefore: every label is drawn from what a predictor of the same kind
-believes of its input, calibrated, and without the floor of doubt that no input explains. Under it rows are hard where
-the predictor knows that they are hard, and nowhere else. Wrong labels, and groups to which the usual rule does not
-apply, are failures that it does not see coming.
+them: a large gap alone says nothing. What clean data do not have are failures where predictors are as sure as they ever
+are: wrong labels, and groups to which the usual rule does not apply. They leave a floor of doubt: a share of labels
+that look drawn at random whatever the input, beyond what beliefs at their best temperature account for.
 
-The rows are cut in three; each third is judged by a split, a predictor and a belief learnt on the others. For each draw
-of labels under the null the same splitters and predictors give the gap again, with as many rows set aside.
+The rows are cut in folds, each judged by heads that were trained on the others, several times over because one cut says
+little. The statistic is how many of 100 failures the floor accounts for. The null are labels drawn from the predictor's
+own beliefs, calibrated without a floor: under it rows are hard where the predictor knows that they are hard, nowhere
+else. Draws go through the same calibration, and end as soon as their outcome is settled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.columns import Bool, Int
-from errata.ops.nets.heads import Head
+from errata.ops.nets.heads import HeadPredictor
 from errata.ops.nets.scoring import Scoring
-from errata.ops.nets.splitting import Plan, Predictor, Rows, dealt, learn_split, sigmoid
+from errata.ops.nets.splitting import Predictor, Rows, dealt
+from errata.stats import sequential
 
 __all__ = ["Belief", "Judged", "Verdict", "calibrated", "judge", "settle"]
 
 _TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(6.0), 33))
-_FOLDS, _LOOPS = 3, 12
+_EVERY = 2
+"""Of the temperatures, those that draws go through; both sides of the comparison go through the same ones."""
+_FOLDS, _REPEATS = 3, 4
 _SUPPORT = 2.0
-"""Log-likelihood that a floor of doubt must gain before splits are learnt for it: chance gains so much in 1 of 40."""
-_FLOORS = np.concatenate([[0.0], np.geomspace(1e-3, 0.9, 40)])
+"""Log-likelihood that beliefs must gain over the frequencies of the classes; chance gains so much in 1 of 40."""
+_FLOOR_SUPPORT = 0.5
+"""Mean log-likelihood that a floor must gain before draws are made for it; half of what the 95 % limit comes to."""
+_LEAST_FLOOR, _MOST_FLOOR, _STEPS = 1e-4, 0.95, 9
+_ROWS = 5_000
+"""Most rows that draws are made of: a share of failures is known well enough from so many."""
+_CALIBRATED, _BLOCK = 50_000, 20
+"""Most rows that a belief is calibrated on, and draws between two looks at their outcome."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Belief:
-    """What a predictor believes of each row, calibrated on rows that it was not trained on.
+    """What predictors believe of each row, calibrated on rows that they were not trained on.
 
-    clear        (n, k) float64 probabilities at that temperature, without the floor
     temperature  what logits are divided by
     floor        share of labels that look drawn at random whatever the input
     doubt        (n,) float64: probability that the given label is one of those
@@ -45,7 +54,6 @@ class Belief:
     knows        log-likelihood that belief and floor gain over the frequencies of the classes
     """
 
-    clear: NDArray[np.float64]
     temperature: float
     floor: float
     doubt: NDArray[np.float64]
@@ -58,11 +66,12 @@ class Verdict:
     """Whether there is a systematic split.
 
     systematic  the gap is beyond the null at `alpha`, and at least `least` points above its mean
-    gap         metric on the rest minus metric on the rows set aside, in points, on rows that the splitter never saw
+    gap         of the data: of 100 failures on rows that predictors had not seen, how many the floor of doubt accounts
+                for; of a frozen model: points between the error rates of the sides, on rows the splitter never saw
     null_mean, null_limit
-                mean and 1 - alpha quantile of that gap under the null
-    p_value     (1 + draws with at least the gap) / (1 + draws)
-    share       share of the held-out rows that are set aside
+                mean and 1 - alpha quantile of that under the null
+    p_value     of the gap, under the null
+    share       of the data: share of the held-out rows that predictors fail on; of a frozen model: of rows set aside
     floor       share of labels that look drawn at random whatever the input; NaN for a frozen model
     null        in words: what was drawn
     why         in words: why nothing was drawn, where the answer was plain before
@@ -84,58 +93,16 @@ class Verdict:
         head = "Systematic split" if self.systematic else "No systematic split"
         if self.why or not np.isfinite(self.gap):
             return f"{head}: {self.why or 'the metric is not defined on one of the sides'}."
+        if np.isfinite(self.floor):
+            return (
+                f"{head}: predictors fail on {self.share:.1%} of rows that they were not trained on, and "
+                f"{self.gap:.0f} of 100 failures look drawn whatever the input; {self.null} would show "
+                f"{self.null_mean:.0f} (95 % of draws below {self.null_limit:.0f}), p = {self.p_value:.3g}."
+            )
         return (
             f"{head}: gap {self.gap:.1f} on held-out rows; {self.null} would show {self.null_mean:.1f} "
             f"(95 % of draws below {self.null_limit:.1f}), p = {self.p_value:.3g}."
         )
-
-
-def calibrated(scores: NDArray[Any], labels: Int) -> Belief:
-    """Temperature and floor that make the given labels likeliest, and what follows for every row.
-
-    scores  (n, k) probabilities of rows that the predictor was not trained on
-    """
-    logs = np.log(np.maximum(np.asarray(scores, dtype=np.float64), 1e-12))
-    n, k = logs.shape
-    rows = np.arange(n)
-    likelihood = np.empty((len(_TEMPERATURES), len(_FLOORS)))
-    for at, temperature in enumerate(_TEMPERATURES):
-        own = _softmax(logs / temperature)[rows, labels]
-        likelihood[at] = np.log(np.maximum((1.0 - _FLOORS) * own[:, None] + _FLOORS / k, 1e-300)).sum(axis=0)
-    best, of = divmod(int(likelihood.argmax()), len(_FLOORS))
-    temperature, floor = float(_TEMPERATURES[best]), float(_FLOORS[of])
-    clear = _softmax(logs / temperature)
-    own = clear[rows, labels]
-    doubt = (floor / k) / np.maximum((1.0 - floor) * own + floor / k, 1e-300)
-    support = float(likelihood.max() - likelihood[:, 0].max())
-    counts = np.bincount(labels)
-    knows = float(likelihood.max() - (counts[counts > 0] * np.log(counts[counts > 0] / n)).sum())
-    return Belief(clear=clear, temperature=temperature, floor=floor, doubt=doubt, support=support, knows=knows)
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Part:
-    """Held-out rows, and what was learnt on the others.
-
-    aside    (m, k) score of the splitter for every row with every label
-    scores   (m, k) probabilities by the predictor of the train side
-    """
-
-    rows: Int
-    aside: NDArray[np.float64]
-    scores: NDArray[np.float32]
-    count: int
-
-    def gap(self, labels: Int, scoring: Scoring) -> float:
-        """The gap in points when the rows have these labels and `count` of them are set aside."""
-        order = np.argsort(-self.aside[np.arange(len(labels)), labels], kind="stable")
-        inside, rest = order[: self.count], order[self.count :]
-        return 100.0 * (scoring.share(labels, self.scores, rest) - scoring.share(labels, self.scores, inside))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,82 +113,199 @@ class Judged:
     belief: Belief
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Fit:
+    """Temperature and floor that make labels likeliest, for each of b sets of labels.
+
+    at             (b,) index of the temperature
+    floor, reached (b,) the floor, and the log-likelihood with it
+    plain_at, plain
+                   (b,) the same without a floor
+    """
+
+    at: Int
+    floor: NDArray[np.float64]
+    reached: NDArray[np.float64]
+    plain_at: Int
+    plain: NDArray[np.float64]
+
+
+class _Reading:
+    """Out-of-fold scores (n, k) of some rows at several temperatures, without a table of n times k for each of them."""
+
+    def __init__(self, scores: NDArray[Any], temperatures: NDArray[np.float64]) -> None:
+        self.logs = np.log(np.maximum(np.asarray(scores, dtype=np.float32), 1e-12))
+        self.temperatures = temperatures
+        self._mass = np.empty((len(temperatures), len(self.logs)), dtype=np.float32)
+        for at, temperature in enumerate(temperatures):
+            self._mass[at] = np.log(np.exp(self.logs / np.float32(temperature)).sum(axis=1))
+
+    def own(self, labels: Int) -> NDArray[np.float32]:
+        """(b, temperatures, n) probability of each row's label, for (b, n) labels."""
+        picked = self.logs[np.arange(len(self.logs)), labels]
+        inverse = (1.0 / self.temperatures).astype(np.float32)
+        return np.asarray(np.exp(picked[:, None, :] * inverse[None, :, None] - self._mass[None]))
+
+    def clear(self, at: int) -> NDArray[np.float64]:
+        """(n, k) probabilities at one temperature."""
+        return np.asarray(np.exp(self.logs / self.temperatures[at] - self._mass[at][:, None].astype(np.float64)))
+
+    def fit(self, labels: Int) -> _Fit:
+        """The best temperature and floor of each of (b, n) label sets: the floor by Newton's steps, it is concave."""
+        own = self.own(labels)
+        away = np.float32(1.0 / self.logs.shape[1]) - own
+        floor = np.full(own.shape[:2], 0.02, dtype=np.float32)
+        for _ in range(_STEPS):
+            pull = away / (own + floor[..., None] * away)
+            step = pull.sum(axis=-1) / np.maximum(np.einsum("btn,btn->bt", pull, pull), 1e-9)
+            floor = np.clip(floor + step, _LEAST_FLOOR, _MOST_FLOOR)
+        with_floor = np.log(own + floor[..., None] * away).sum(axis=-1, dtype=np.float64)
+        without = np.log(np.maximum(own, 1e-30)).sum(axis=-1, dtype=np.float64)
+        floor = np.where(without >= with_floor, 0.0, floor)
+        with_floor = np.maximum(with_floor, without)
+        each = np.arange(len(labels))
+        at, plain_at = with_floor.argmax(axis=1), without.argmax(axis=1)
+        return _Fit(
+            at=at, floor=floor[each, at].astype(np.float64), reached=with_floor[each, at], plain_at=plain_at,
+            plain=without[each, plain_at],
+        )  # fmt: skip
+
+
+def calibrated(scores: NDArray[Any], labels: Int) -> Belief:
+    """Temperature and floor that make the given labels likeliest, and what follows for every row.
+
+    scores  (n, k) probabilities of rows that the predictor was not trained on
+    """
+    n, k = scores.shape
+    # Two numbers are fitted: more rows would cost memory and change little.
+    some = np.arange(n) if n <= _CALIBRATED else np.random.default_rng(0).choice(n, _CALIBRATED, replace=False)
+    fit = _Reading(scores[some], _TEMPERATURES).fit(labels[some][None])
+    at, floor = int(fit.at[0]), float(fit.floor[0])
+    own = _Reading(scores, _TEMPERATURES[at : at + 1]).own(labels[None])[0, 0].astype(np.float64)
+    doubt = (floor / k) / np.maximum((1.0 - floor) * own + floor / k, 1e-300)
+    counts = np.bincount(labels[some])
+    bare = float((counts[counts > 0] * np.log(counts[counts > 0] / len(some))).sum())
+    return Belief(
+        temperature=float(_TEMPERATURES[at]), floor=floor, doubt=doubt,
+        support=float(fit.reached[0] - fit.plain[0]), knows=float(fit.reached[0]) - bare,
+    )  # fmt: skip
+
+
 def judge(
     rows: Rows,
     predictor: Predictor,
-    plan: Plan,
     *,
     scoring: Scoring,
     rng: np.random.Generator,
     draws: int = 200,
     alpha: float = 0.05,
-    least: float = 10.0,
+    least: float = 12.5,
     shortcut: bool = False,
     each: Callable[[float, str], None] | None = None,
 ) -> Judged:
     """The verdict on a data set and a kind of predictor, and what was believed of every row on the way.
 
-    draws     label sets drawn under the null
+    draws     most label sets drawn under the null
     least     points above the mean of the null that a systematic split must have
-    shortcut  learn no splits where beliefs alone say that there is nothing: predictors know nothing of the
-              labels, or the labels show no floor of doubt
+    shortcut  make no draws where beliefs alone say that there is nothing: predictors know nothing of the labels, or the
+              labels show no floor of doubt
     each      is called with the share done and a word on what is being done
     """
-    n = len(rows.labels)
-    fold = dealt(rows, _FOLDS, rng)
-    belief = _believed(rows, predictor, fold, rng)
+    # A network of the user's own may take minutes to train.
+    repeats = _REPEATS if isinstance(predictor, HeadPredictor) else 1
+    scores = []
+    for repeat in range(repeats):
+        if each is not None:
+            each(repeat / (repeats + 1), "is the split more than chance?")
+        scores.append(_out_of_fold(rows, predictor, rng))
+    belief = _mean([calibrated(one, rows.labels) for one in scores])
     plain = _plain(belief) if shortcut else ""
     if plain:
         nan = float("nan")
         said = Verdict(systematic=False, gap=nan, null_mean=nan, null_limit=nan, p_value=1.0, share=nan,
                        floor=belief.floor, null="", why=plain)  # fmt: skip
         return Judged(verdict=said, belief=belief)
-    parts = []
-    for part in range(_FOLDS):
-        if each is not None:
-            each(part / _FOLDS, "is the split more than chance?")
-        parts.append(_part(rows, predictor, plan, scoring, rng, fold != part))
-    edges = np.cumsum(belief.clear, axis=1)[:, :-1]
-    drawn = [_mean_gap(parts, (rng.random(n)[:, None] > edges).sum(axis=1), scoring) for _ in range(draws)]
-    verdict = settle(
-        _mean_gap(parts, rows.labels, scoring), np.array(drawn), share=sum(part.count for part in parts) / n,
-        floor=belief.floor, null_words="labels that follow the predictor's own doubts", alpha=alpha, least=least,
-    )  # fmt: skip
+    n = len(rows.labels)
+    some = np.arange(n) if n <= _ROWS else np.sort(rng.choice(n, _ROWS, replace=False))
+    world = _World([one[some] for one in scores], rows.labels[some], scoring)
+    verdict = world.verdict(rng, draws=draws, alpha=alpha, least=least, floor=belief.floor)
     return Judged(verdict=verdict, belief=belief)
 
 
-def _believed(rows: Rows, predictor: Predictor, fold: Int, rng: np.random.Generator) -> Belief:
-    """What predictors trained on the other folds believe of every row."""
-    believed = np.empty((len(rows.labels), rows.classes), dtype=np.float64)
+def _out_of_fold(rows: Rows, predictor: Predictor, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(n, k) probabilities of every row by a predictor that was trained on the other folds."""
+    fold = dealt(rows, _FOLDS, rng)
+    believed = np.empty((len(rows.labels), rows.classes), dtype=np.float32)
     for part in range(_FOLDS):
-        held = fold == part
+        held: Bool = fold == part
         mixed = rng.permutation(np.flatnonzero(~held))
         stop = max(1, len(mixed) // 5)
         believed[held] = predictor(fit=mixed[stop:], stop=mixed[:stop], rng=rng)[held]
-    return calibrated(believed, rows.labels)
+    return believed
+
+
+def _mean(beliefs: list[Belief]) -> Belief:
+    def of(name: str) -> float:
+        return float(np.mean([getattr(belief, name) for belief in beliefs]))
+
+    return Belief(
+        temperature=of("temperature"), floor=of("floor"), support=of("support"), knows=of("knows"),
+        doubt=np.mean([belief.doubt for belief in beliefs], axis=0),
+    )  # fmt: skip
 
 
 def _plain(belief: Belief) -> str:
     """Why there is nothing to look for, "" where there may be."""
     if belief.knows < _SUPPORT:
         return "predictors know no more of held-out labels than how frequent the classes are"
-    if belief.support < _SUPPORT:
+    if belief.support < _FLOOR_SUPPORT:
         return "labels follow the predictor's own doubts as they are"
     return ""
 
 
-def _part(
-    rows: Rows, predictor: Predictor, plan: Plan, scoring: Scoring, rng: np.random.Generator, learnt: Bool
-) -> _Part:
-    """A split learnt on some rows, as it looks on the others."""
-    own, held = np.flatnonzero(learnt), np.flatnonzero(~learnt)
-    # What the verdict compares has settled after a few loops: the null goes through the same ones.
-    brief = replace(plan, loops=min(plan.loops, _LOOPS))
-    split = learn_split(rows, predictor, brief, scoring=scoring, rng=rng, among=own)
-    aside = _every_label(rows, split.splitter, held)
-    count = int((aside[np.arange(len(held)), rows.labels[held]] >= split.cut).sum())
-    count = int(np.clip(count, 1, max(1, len(held) - 1)))
-    return _Part(rows=held, aside=aside, scores=split.scores[held], count=count)
+class _World:
+    """The held-out rows with what each round of predictors says of them, and what it costs to have which label."""
+
+    def __init__(self, scores: list[NDArray[np.float32]], labels: Int, scoring: Scoring) -> None:
+        self._labels = labels
+        self._readings = [_Reading(one, _TEMPERATURES[::_EVERY]) for one in scores]
+        self._lost = [1.0 - scoring.credits(labels, one) for one in scores]
+
+    def verdict(self, rng: np.random.Generator, *, draws: int, alpha: float, least: float, floor: float) -> Verdict:
+        """The unforeseen share of the failures beside the same share of drawn labels."""
+        fits = [reading.fit(self._labels[None]) for reading in self._readings]
+        gap = float(self._unforeseen([self._labels[None]] * len(fits))[0])
+        edges = [
+            np.cumsum(reading.clear(int(fit.plain_at[0])), axis=1)[:, :-1]
+            for reading, fit in zip(self._readings, fits, strict=True)
+        ]
+        null = np.empty(0)
+        while len(null) < draws:
+            # One number per row and draw: rounds that believe alike draw alike, as they share the labels of the data.
+            chance = rng.random((min(_BLOCK, draws - len(null)), len(self._labels)))
+            drawn = [np.array([(row[:, None] > edge).sum(axis=1) for row in chance]) for edge in edges]
+            null = np.concatenate([null, self._unforeseen(drawn)])
+            reached = int((null >= gap).sum())
+            if sequential.verdict(reached, len(null), alpha=alpha, most=draws) != "open":
+                break
+        p_value, mean = sequential.p_value(reached, len(null)), float(null.mean())
+        at = np.arange(len(self._labels))
+        return Verdict(
+            systematic=p_value <= alpha and gap - mean >= least, gap=gap, null_mean=mean,
+            null_limit=float(np.quantile(null, 1.0 - alpha)), p_value=p_value,
+            share=float(np.mean([lost[at, self._labels].mean() for lost in self._lost])), floor=floor,
+            null="labels that follow the predictor's own doubts",
+        )  # fmt: skip
+
+    def _unforeseen(self, labels: list[Int]) -> NDArray[np.float64]:
+        """(b,) of 100 failures, how many the floor accounts for, averaged over the rounds; (b, n) labels for each."""
+        at = np.arange(len(self._labels))
+        shares = []
+        for reading, lost, given in zip(self._readings, self._lost, labels, strict=True):
+            failing = lost[at, given].mean(axis=1)
+            drawn = reading.fit(given).floor * float(lost.mean())
+            shares.append(100.0 * np.minimum(drawn / np.maximum(failing, 1e-9), 1.0))
+        return np.asarray(np.mean(shares, axis=0))
 
 
 def settle(
@@ -239,21 +323,3 @@ def settle(
         systematic=p_value <= alpha and gap - mean >= least, gap=gap, null_mean=mean,
         null_limit=float(np.quantile(known, 1.0 - alpha)), p_value=p_value, share=share, floor=floor, null=null_words,
     )  # fmt: skip
-
-
-def _mean_gap(parts: list[_Part], labels: Int, scoring: Scoring) -> float:
-    gaps = np.array([part.gap(labels[part.rows], scoring) for part in parts])
-    sizes = np.array([len(part.rows) for part in parts], dtype=np.float64)
-    known = np.isfinite(gaps)
-    return float((gaps[known] * sizes[known]).sum() / sizes[known].sum()) if known.any() else float("nan")
-
-
-def _every_label(rows: Rows, splitter: Head, held: Int) -> NDArray[np.float64]:
-    part = Rows(
-        features=rows.features[held], labels=rows.labels[held], classes=rows.classes, with_label=rows.with_label
-    )
-    if not rows.with_label:
-        alone = sigmoid(splitter.logits(part.features)[:, 0])
-        return np.repeat(alone[:, None], rows.classes, axis=1)
-    each = [splitter.logits(part.splitter_inputs(np.full(len(held), k)))[:, 0] for k in range(rows.classes)]
-    return np.column_stack([sigmoid(logits) for logits in each])
