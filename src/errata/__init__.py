@@ -31,6 +31,7 @@ _HOMES = {
     "diagnose": "errata.diagnose",
     "evaluate": "errata.evaluate",
     "find_methods": "errata.core.method",
+    "leads": "errata.leads",
     "learning_to_split": "errata.learn",
     "load": "errata.store.directory",
     "method": "errata.core.method",
@@ -55,6 +56,7 @@ __all__ = [
     "diagnose",
     "evaluate",
     "find_methods",
+    "leads",
     "learning_to_split",
     "load",
     "method",
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     from errata.core.slices import Slice
     from errata.diagnose import diagnose
     from errata.evaluate import evaluate
+    from errata.leads import leads
     from errata.learn import learning_to_split
     from errata.open import open_dataset, open_model
     from errata.store.directory import load

@@ -11,7 +11,7 @@ from source_tree import ROOT, Import, Module, functions, imports, modules
 # Where the design names two in one breath, one goes first here (`store` writes a run with its report): no cycle.
 ORDER = (
     *("cli", "server"),
-    *("demo", "check", "diagnose", "compare", "explain", "learn"),
+    *("demo", "check", "leads", "diagnose", "compare", "explain", "learn"),
     *("store", "report"),
     *("evaluate", "open"),
     *("models", "datasets", "engine"),

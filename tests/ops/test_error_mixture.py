@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from errata.ops.error_mixture import LEVELS, doubt_levels, fit_error_mixture, normal_scores
+from errata.ops.error_mixture import LEVELS, agreement, doubt_levels, fit_error_mixture, normal_scores, null_gain
 
 
 def planted(
@@ -70,3 +70,42 @@ def test_scores_that_order_nothing_do_not_break_the_fit(scores: np.ndarray) -> N
     fitted = fit_error_mixture(normal, levels)
     assert fitted.gain.shape == (len(scores),) and (fitted.gain < 1).all()
     assert not np.isnan(fitted.log_odds(normal, levels)).any()
+
+
+def test_random_scores_rarely_gain_what_null_gain_allows() -> None:
+    rng = np.random.default_rng(1)
+    wrong = rng.random(800) < 0.1
+    levels = doubt_levels(np.where(wrong, rng.uniform(0.5, 1, 800), rng.uniform(0, 0.5, 800)), wrong)
+    limit = null_gain(levels, tries=30)
+    passed = 0
+    for _ in range(10):
+        gain = fit_error_mixture(normal_scores(rng.standard_normal((30, 800))), levels).gain
+        passed += bool((gain > limit).any())
+    assert passed <= 2
+    assert null_gain(levels, tries=300) > limit
+
+
+def test_agreement_is_the_rank_correlation_of_the_rows_that_are_known() -> None:
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(0)
+    doubt = rng.random(200).round(2)
+    score = doubt + rng.normal(0, 0.2, 200)
+    score[::7] = -np.inf
+    known = np.isfinite(score)
+    found = agreement(np.stack([score, np.full(200, 1.0), np.where(np.arange(200) < 5, score, -np.inf)]), doubt)
+    np.testing.assert_allclose(found, [spearmanr(score[known], doubt[known])[0], 0, 0], atol=1e-12)
+
+
+def test_gains_on_all_rows_are_the_gain_of_the_fit_and_errors_are_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    score = rng.standard_normal(2_000)
+    wrong = rng.random(2_000) < np.where(score > 1.3, 0.6, 0.05)
+    doubt = np.where(wrong, 0.6, rng.uniform(0, 0.5, 2_000))
+    levels = doubt_levels(doubt, wrong)
+    normal = normal_scores(np.stack([score, rng.standard_normal(2_000)]))
+    fitted = fit_error_mixture(normal, levels)
+    np.testing.assert_allclose(fitted.gains(normal, levels, base=levels)[0], fitted.gain[0], rtol=0.02)
+    told = fitted.error_gain(normal, wrong)
+    assert told[0] > 50 > abs(told[1])
+    assert (fitted.prior_odds(normal)[0].argsort() == score.argsort()).all()

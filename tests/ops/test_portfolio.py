@@ -8,6 +8,7 @@ import pytest
 from errata.core.columns import Column, Table
 from errata.core.embedded import Direction, Space
 from errata.core.evaluation import CONFIRM, Evaluation
+from errata.core.rules import Where
 from errata.core.slices import Slice
 from errata.ops.portfolio import Lead, leads, score_of
 from errata.testing import World
@@ -142,3 +143,65 @@ def test_the_score_of_a_predicate_is_membership() -> None:
     assert score_of(RIGHT.rule, evaluation).dtype == np.float64
     scores = score_of(RIGHT.rule, evaluation)
     assert ((scores >= 2.5) == RIGHT.rule.members(evaluation)).all()
+
+
+def of_class(rule: Slice, level: str) -> Slice:
+    return replace(rule, rule=replace(rule.rule, given=Where.parse(f'label == "{level}"')))
+
+
+def test_a_slice_of_one_class_reaches_the_other_where_its_score_tells_errors_there() -> None:
+    rng = np.random.default_rng(0)
+    n = 3_000
+    x, label = rng.standard_normal((n, 5)), rng.integers(0, 2, n)
+    member = rng.random(n) < 0.15
+    x[member, 0] += 4.0
+    wrong = rng.random(n) < np.where(member, 0.6, 0.05)
+    both = evaluation_of(x, label, (label + wrong) % 2)
+    held = both.part(CONFIRM)
+    first = found_in(both, [of_class(RIGHT, "c0"), *NOISE])[0]
+    order = np.argsort(-first.membership, kind="stable")
+    assert first.reaches == (1,)
+    inside = int((member[held.rows] & (held.view().labels == 0)).sum())
+    assert (held.view().labels[order[: inside // 2]] == 0).all()
+    assert member[held.rows][order[: 3 * inside // 2]].mean() > 0.9
+    evaluation, _ = blobs()
+    alone = found_in(evaluation, [of_class(RIGHT, "c0"), *NOISE])[0]
+    assert alone.reaches == () and np.isneginf(alone.membership[evaluation.part(CONFIRM).view().labels == 1]).all()
+
+
+def test_where_the_score_explains_the_doubt_the_order_is_the_score() -> None:
+    """A model whose doubt is a smooth function of what the score reads: doubt is no second witness."""
+    rng = np.random.default_rng(0)
+    n = 2_000
+    x, label = rng.standard_normal((n, 5)), np.zeros(n, dtype=int)
+    label[::2] = 1
+    margin = 1.5 - x[:, 0] + rng.normal(0, 0.3, n)
+    given = 1 / (1 + np.exp(-2 * margin))
+    said = np.where(given > 0.5, label, 1 - label)
+    evaluation = evaluation_of(x, label, said)
+    scores = np.stack([np.where(label == code, given, 1 - given) for code in (0, 1)], axis=1)
+    evaluation = replace(evaluation, scores=scores.astype(np.float32))
+    held = evaluation.part(CONFIRM)
+    first = found_in(evaluation, [RIGHT])[0]
+    for code in (0, 1):
+        rows = held.view().labels == code
+        by_lead, by_score = np.argsort(-first.membership[rows]), np.argsort(-x[held.rows][rows, 0])
+        assert (by_lead == by_score).all()
+
+
+def test_what_tells_wrong_from_right_comes_before_what_tells_doubt() -> None:
+    rng = np.random.default_rng(0)
+    n = 4_000
+    x, label = rng.standard_normal((n, 5)), rng.integers(0, 2, n)
+    doubted = x[:, 1] > 1.2
+    wrong = rng.random(n) < np.where(x[:, 0] > 2, 0.7, np.where(doubted, 0.15, 0.04))
+    sure = np.where(doubted, rng.uniform(0.5, 0.7, n), rng.uniform(0.7, 1.0, n))
+    given = np.where(wrong, rng.uniform(0.1, 0.5, n), sure)
+    evaluation = evaluation_of(x, label, np.where(wrong, 1 - label, label))
+    scores = np.stack([np.where(label == code, given, 1 - given) for code in (0, 1)], axis=1)
+    evaluation = replace(evaluation, scores=scores.astype(np.float32))
+    doubtful = along([0, 1, 0, 0, 0], "doubtful", cut=1.2)
+    found = found_in(evaluation, [doubtful, RIGHT])
+    by_evidence = sorted((lead for lead in found if lead.slice is not None), key=lambda lead: -lead.evidence)
+    assert by_evidence[0].slice is doubtful
+    assert found[0].slice is RIGHT

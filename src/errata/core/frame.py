@@ -9,7 +9,7 @@ from typing import Any
 from errata.core.errors import MissingExtraError
 from errata.core.finding import Finding
 
-__all__ = ["to_frame"]
+__all__ = ["library_for", "to_frame"]
 
 _LIBRARIES = ("pandas", "polars", "pyarrow")
 
@@ -46,11 +46,12 @@ def to_frame(findings: Sequence[Finding], *, native: str | None = None) -> Any:
         name: nw.Float64() if name in numbers else nw.Int64() if name == "members" else nw.String() for name in columns
     }
     # Without an explicit schema a run without findings, or without any q-value, would have columns of no type.
-    return nw.from_dict(columns, schema=schema, backend=_library(native)).to_native()
+    return nw.from_dict(columns, schema=schema, backend=library_for(native)).to_native()
 
 
-def _library(native: str | None) -> Any:
+def library_for(native: str | None) -> Any:
+    """The dataframe library `native`, or the first that is installed, by name; raises MissingExtraError without any."""
     for name in (native, *_LIBRARIES):
         if name is not None and importlib.util.find_spec(name) is not None:
             return name
-    raise MissingExtraError("A table of findings needs `pandas`, `polars` or `pyarrow`.", hint="pip install pandas")
+    raise MissingExtraError("A table needs `pandas`, `polars` or `pyarrow`.", hint="pip install pandas")

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEVELS", "ErrorMixture", "doubt_levels", "fit_error_mixture", "normal_scores"]
+__all__ = [
+    "LEVELS", "ErrorMixture", "agreement", "doubt_levels", "fit_error_mixture", "normal_scores", "null_gain",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -37,6 +39,7 @@ PSEUDO_ROWS = 2.0
 """Each side's distribution of doubt starts from so many rows of the whole class."""
 
 LEAST_ROWS = 20
+NULL_SCORES = 20
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,8 +60,34 @@ class ErrorMixture:
     def log_odds(self, normal: Floats, levels: Codes) -> Floats:
         """(m, n) log odds of membership given the score and the row's own doubt; -inf where there is no score."""
         said: Floats = np.log(self.inside / self.outside)[:, levels]
-        ranked: Floats = self.slope[:, None] * normal + self.intercept[:, None]
-        return ranked + said
+        return self.prior_odds(normal) + said
+
+    def prior_odds(self, normal: Floats) -> Floats:
+        """(m, n) log odds of membership given the score alone; -inf where there is no score."""
+        odds: Floats = self.slope[:, None] * normal + self.intercept[:, None]
+        return odds
+
+    def gains(self, normal: Floats, levels: Codes, *, base: Codes) -> Floats:
+        """(m,) nats by which the fit beats the shares of the levels of all the class's rows, `base`, on some rows."""
+        shares = np.bincount(base, minlength=LEVELS) / len(base)
+        prior = self._prior(normal)
+        likely = prior * self.inside[:, levels] + (1 - prior) * self.outside[:, levels]
+        return np.where(np.isfinite(normal), np.log(likely / shares[levels]), 0.0).sum(axis=1)  # type: ignore[no-any-return]
+
+    def error_gain(self, normal: Floats, wrong: NDArray[np.bool_]) -> Floats:
+        """(m,) nats gained in telling wrong rows from right ones by score, both among `wrong`, whatever their doubt."""
+        prior = self._prior(normal)
+        inside, outside = (side[:, RIGHT_LEVELS:].sum(axis=1)[:, None] for side in (self.inside, self.outside))
+        rate: Floats = prior * inside + (1 - prior) * outside
+        mean = wrong.mean()
+        told = np.where(wrong, np.log(rate / mean), np.log((1 - rate) / (1 - mean)))
+        return np.where(np.isfinite(normal), told, 0.0).sum(axis=1)  # type: ignore[no-any-return]
+
+    def _prior(self, normal: Floats) -> Floats:
+        from scipy.special import expit
+
+        found: Floats = expit(self.prior_odds(normal))
+        return found
 
 
 def normal_scores(scores: Floats) -> Floats:
@@ -106,6 +135,35 @@ def fit_error_mixture(normal: Floats, levels: Codes) -> ErrorMixture:
         inside=fitted.inside[best], outside=fitted.outside[best],
         gain=np.where(enough, np.maximum(gains.max(axis=1), 0.0), 0.0),
     )  # fmt: skip
+
+
+def null_gain(levels: Codes, *, tries: int) -> float:
+    """Nats that one in about twenty sets of `tries` scores at random would gain on rows of these levels.
+
+    The largest gain of twenty random scores; a gain is exceeded e times less often for each nat more.
+    """
+    rng = np.random.default_rng(0)
+    drawn = fit_error_mixture(normal_scores(rng.standard_normal((NULL_SCORES, len(levels)))), levels)
+    return float(drawn.gain.max() + np.log(max(tries, 1)))
+
+
+def agreement(normal: Floats, doubt: Floats) -> Floats:
+    """(m,) rank correlation of each score with the doubt of the rows that have it; 0 with too few."""
+    found = np.zeros(len(normal))
+    for at, row in enumerate(normal):
+        known = np.isfinite(row)
+        if known.sum() >= LEAST_ROWS:
+            ranks = [_mean_ranks(values[known]) for values in (row, doubt)]
+            if all(np.ptp(rank) > 0 for rank in ranks):
+                found[at] = np.asarray(np.corrcoef(ranks))[0, 1]
+    return found
+
+
+def _mean_ranks(values: Floats) -> Floats:
+    """(n,) ranks, ties at their mean."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    found: Floats = (np.cumsum(count) - (count - 1) / 2)[place]
+    return found
 
 
 def _binned(normal: Floats, levels: Codes) -> Floats:

@@ -8,15 +8,25 @@ the methods did not see. Reference: Eyuboglu et al., "Domino", ICLR 2022, for th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.columns import Bool, Level
+from errata.core.embedded import Embedded
 from errata.core.evaluation import Evaluation
 from errata.core.slices import Rule, Slice
-from errata.ops.error_mixture import Codes, Floats, doubt_levels, fit_error_mixture, normal_scores
+from errata.ops.error_mixture import (
+    Codes,
+    ErrorMixture,
+    Floats,
+    agreement,
+    doubt_levels,
+    fit_error_mixture,
+    normal_scores,
+    null_gain,
+)
 
 __all__ = ["Cell", "Lead", "leads", "score_of"]
 
@@ -24,9 +34,13 @@ TOP = 25
 ALIKE = 12
 """Two slices are alike that share more than 12 of the 25 rows they rank first."""
 
-HOLDS = 2.0
-"""Standard deviations by which wrong members must exceed their number by chance, on held rows, for a slice to come
-before the cells: a low bar, which one in forty slices that say nothing passes, for an order and not for a claim."""
+HOLDS, HOLDS_BY_SCORE = 2.0, 4.0
+"""For a slice to come before the cells: standard deviations by which its wrong members exceed their number by chance on
+held rows, or nats that its score gains on them. A low bar, for an order and not for a claim: of slices that say
+nothing one in forty passes the first."""
+
+EXPLAINED = 0.5
+"""Share of the ranks of doubt that a score explains, from which on doubt no longer counts as a second witness."""
 
 BEFORE_CELLS, CELLS = 3, 2
 """So many slices that hold come before the cells, and so many cells there are."""
@@ -52,8 +66,11 @@ class Lead:
     cell         the cell of the confusion matrix; None for a slice
     membership   (n,) over the held rows, higher for more a member, -inf outside. It reads the row's own label and what
                  the model said of it: good for picking examples, useless as a test. Slice: log odds. Cell: probability.
+    reaches      codes of other classes in which the slice's score tells errors too, though its rule is of one class;
+                 their rows follow the likely ones of its own class (log of the probability, not of the odds)
     evidence     log-likelihood gain (nats) of telling members from others, over explore and held rows; 0 for a cell
-    holds        whether members by the slice's rule err more on held rows alone, by two standard deviations; no proof
+    holds        whether on held rows alone members by the slice's rule err more, by two standard deviations, or its
+                 score gains four nats; no proof
     proposed_by  methods that proposed it or one alike, the best first; () for a cell
     """
 
@@ -63,13 +80,15 @@ class Lead:
     evidence: float
     holds: bool
     proposed_by: tuple[str, ...]
+    reaches: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Judged:
-    """The rows of one fold, as all slices see them."""
+    """The rows of one fold, as all slices see them; `beyond` are scores outside the class that a rule is of."""
 
     scores: Floats
+    beyond: Floats
     members: Bool
     wrong: Bool
     doubt: Floats
@@ -90,8 +109,9 @@ def leads(slices: Sequence[Slice], explore: Evaluation, held: Evaluation, *, mos
     Slices should come as they can be tested (`engine.propose.as_testable`): rules that read the model's output would
     count a row's own error twice. Each slice's score is read within each class by an `ErrorMixture`, whose gain in
     likelihood is the slice's evidence and whose log odds, the row's own doubt included, are its membership. Those of
-    most evidence come first and alike ones once, in this order: up to three that hold on held rows alone, the two wrong
-    cells of the confusion matrix that gather most rows, what else holds, what does not.
+    most evidence come first and alike ones once, in this order: up to three that hold on held rows alone, among
+    themselves by what they gain in telling wrong from right; the two wrong cells of the confusion matrix that gather
+    most rows; what else holds; what does not.
 
     Held rows are used here to choose and to fit. A p-value from the same rows for a lead so chosen would be
     worthless: leads never decide what is tested, and `confirm` takes all slices, chosen without held rows.
@@ -99,20 +119,27 @@ def leads(slices: Sequence[Slice], explore: Evaluation, held: Evaluation, *, mos
     before, after = _judged(slices, explore), _judged(slices, held)
     if not (before.wrong.any() or after.wrong.any()):
         return []
-    evidence, membership = _membership(before, after)
-    holds = _deviation(after) > HOLDS
-    groups = _unlike(evidence, membership)
-    found = [
-        Lead(
-            slice=slices[group[0]], cell=None, membership=membership[group[0]], evidence=float(evidence[group[0]]),
-            holds=bool(holds[group[0]]),
-            proposed_by=tuple(dict.fromkeys(name for at in group for name in slices[at].proposed_by)),
-        )
+    read = _read(before, after)
+    holds = (_deviation(after) > HOLDS) | (read.on_held > HOLDS_BY_SCORE)
+    groups = _unlike(read.evidence, read.own)
+    heads = [group[0] for group in groups[:most]]
+    named = {
+        group[0]: tuple(dict.fromkeys(name for at in group for name in slices[at].proposed_by))
         for group in groups[:most]
-    ]  # fmt: skip
-    strong = [lead for lead in found if lead.holds]
-    weak = [lead for lead in found if not lead.holds]
-    return [*strong[:BEFORE_CELLS], *_cells(explore, held), *strong[BEFORE_CELLS:], *weak][:most]
+    }
+
+    def told(at: int) -> Lead:
+        return Lead(
+            slice=slices[at], cell=None, membership=read.membership[at], evidence=float(read.evidence[at]),
+            holds=bool(holds[at]), proposed_by=named[at],
+            reaches=tuple(int(code) for code in read.classes[read.reaches[:, at]]),
+        )  # fmt: skip
+
+    strong = [at for at in heads if holds[at]]
+    # Evidence counts whatever tells the doubtful from the sure; what is read first should tell wrong from right.
+    first = sorted(strong[:BEFORE_CELLS], key=lambda at: -read.of_errors[at])
+    weak = [told(at) for at in heads if not holds[at]]
+    return [*map(told, first), *_cells(explore, held), *map(told, strong[BEFORE_CELLS:]), *weak][:most]
 
 
 def _judged(slices: Sequence[Slice], rows: Evaluation) -> _Judged:
@@ -120,13 +147,22 @@ def _judged(slices: Sequence[Slice], rows: Evaluation) -> _Judged:
     view = rows.view()
     shape = (len(slices), len(rows))
     scores = np.array([score_of(one.rule, rows) for one in slices], dtype=np.float64).reshape(shape)
+    beyond = np.array([_beyond(one.rule, rows) for one in slices], dtype=np.float64).reshape(shape)
     members = np.array([one.rule.members(rows) for one in slices], dtype=bool).reshape(shape)
     wrong, doubt = view.loss > 0, view.loss
     if not rows.binary_loss:
         wrong = _highest(view.loss, view.stratum)
     elif rows.scores is not None and rows.task == "classification":
         doubt = 1.0 - np.asarray(rows.of(rows.scores), dtype=np.float64)[np.arange(len(rows)), view.labels.astype(int)]
-    return _Judged(scores=scores, members=members, wrong=wrong, doubt=doubt, stratum=view.stratum)
+    return _Judged(scores=scores, beyond=beyond, members=members, wrong=wrong, doubt=doubt, stratum=view.stratum)
+
+
+def _beyond(rule: Rule, rows: Evaluation) -> Floats:
+    """(n,) the score of a rule of some classes in all classes; -inf everywhere for other rules."""
+    label = rows.dataset.label
+    if not isinstance(rule, Embedded) or rule.given is None or rule.given.columns != (label,):
+        return np.full(len(rows), -np.inf)
+    return score_of(replace(rule, given=None), rows)
 
 
 def _highest(loss: Floats, stratum: NDArray[np.int32]) -> Bool:
@@ -138,22 +174,68 @@ def _highest(loss: Floats, stratum: NDArray[np.int32]) -> Bool:
     return wrong
 
 
-def _membership(before: _Judged, after: _Judged) -> tuple[Floats, Floats]:
-    """(m,) evidence and (m, n) log odds on the held rows; -inf in classes without a wrong row."""
-    evidence = np.zeros(len(after.scores))
-    membership = np.full(after.scores.shape, -np.inf)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Read:
+    """What m slices say of errors, over c classes that have some.
+
+    evidence, of_errors, on_held  (m,) nats gained in telling the doubtful from the sure, over all rows; wrong from
+                                  right, over all rows; as the first, over held rows
+    own, membership               (m, n) as `Lead.membership`, within the classes of the rule and beyond
+    classes, reaches              (c,) codes, (c, m) where slices reach beyond their rule's classes
+    """
+
+    evidence: Floats
+    of_errors: Floats
+    on_held: Floats
+    own: Floats
+    membership: Floats
+    classes: NDArray[np.int32]
+    reaches: Bool
+
+
+def _read(before: _Judged, after: _Judged) -> _Read:
+    """Every slice in every class, by one mixture each; rows of classes without a wrong row, or all wrong, stay -inf."""
+    m = len(after.scores)
+    gains = np.zeros((3, m))
+    own = np.full(after.scores.shape, -np.inf)
+    membership = own.copy()
+    classes, reaches = [], []
     for code in np.unique(after.stratum[after.stratum >= 0]):
         first, second = before.stratum == code, after.stratum == code
         wrong = np.concatenate([before.wrong[first], after.wrong[second]])
         if wrong.all() or not wrong.any():
             continue
-        normal = normal_scores(np.concatenate([before.scores[:, first], after.scores[:, second]], axis=1))
-        levels: Codes = doubt_levels(np.concatenate([before.doubt[first], after.doubt[second]]), wrong)
+        scores = np.concatenate([before.scores[:, first], after.scores[:, second]], axis=1)
+        within = np.isfinite(scores).any(axis=1)
+        beyond = np.concatenate([before.beyond[:, first], after.beyond[:, second]], axis=1)
+        normal = normal_scores(np.where(within[:, None], scores, beyond))
+        doubt = np.concatenate([before.doubt[first], after.doubt[second]])
+        levels: Codes = doubt_levels(doubt, wrong)
         fitted = fit_error_mixture(normal, levels)
+        reached = ~within & (fitted.gain > null_gain(levels, tries=m))
         start = int(first.sum())
-        membership[:, second] = fitted.log_odds(normal[:, start:], levels[start:])
-        evidence += fitted.gain
-    return evidence, membership
+        odds = _log_odds(fitted, normal, levels, doubt)[:, start:]
+        own[:, second] = np.where(within[:, None], odds, -np.inf)
+        further = np.where(reached[:, None], -np.logaddexp(0, -odds), -np.inf)
+        membership[:, second] = np.where(within[:, None], odds, further)
+        held = fitted.gains(normal[:, start:], levels[start:], base=levels)
+        gains += np.where(within, [fitted.gain, fitted.error_gain(normal, wrong), held], 0.0)
+        classes.append(code)
+        reaches.append(reached)
+    return _Read(
+        evidence=gains[0], of_errors=gains[1], on_held=gains[2], own=own, membership=membership,
+        classes=np.array(classes, dtype=np.int32), reaches=np.array(reaches, dtype=bool).reshape(len(classes), m),
+    )  # fmt: skip
+
+
+def _log_odds(fitted: ErrorMixture, normal: Floats, levels: Codes, doubt: Floats) -> Floats:
+    """(m, n) log odds of membership, by score and doubt; by score alone where that explains most of the doubt.
+
+    The mixture takes doubt for independent of the score among members and among others. In a model whose answer is a
+    smooth function of what the score reads, as a linear model's is, the two are one witness heard twice.
+    """
+    alone = agreement(normal, doubt) ** 2 > EXPLAINED
+    return np.where(alone[:, None], fitted.prior_odds(normal), fitted.log_odds(normal, levels))
 
 
 def _deviation(rows: _Judged) -> Floats:
