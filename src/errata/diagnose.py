@@ -26,9 +26,10 @@ from errata.describe import describe
 from errata.describe.reasons import with_reasons
 from errata.engine.propose import Proposals
 from errata.engine.proving import Proved, part, prove
+from errata.engine.telling import Telling
 from errata.evaluate import evaluate
 from errata.explain import error_tree, explain
-from errata.open import open_dataset, open_model
+from errata.open import open_dataset, open_model, open_pair, open_writer
 from errata.proof.settings import Proof, ProofKind
 from errata.stats.multiplicity import Multiplicity
 from errata.store.ledger import Look, look_at
@@ -80,6 +81,8 @@ def diagnose(
     methods: Sequence[Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     embedding: Sequence[str] | None = None,
+    captions: str | Path | Sequence[str] | None = None,
+    reword: str | Path | None = None,
     out_of_fold: int | None = None,
     trained_on: str | None = None,
     seed: int = 0,
@@ -109,6 +112,8 @@ def diagnose(
 
     embedding  embedding columns to compute, such as "encoder", "words", "penultimate" or "penultimate:LAYER"; when
                None, what suits the data and the model if a method reads one
+    captions   phrases for findings on images, a file or a list; ours when None, where there is "clip:FOLDER" to read
+    reword     a language model's endpoint, which puts confirmed sentences into other words
     proof      "split" or "cross"; with fewer than 100 errors among confirm rows cross when None
     calibrate  rerun the search without and with planted regions, and say how often it reports and finds them
     max_calls  how many requests for predictions an endpoint may get in all, killed and resumed runs included
@@ -123,11 +128,11 @@ def diagnose(
         max_proposals=max_proposals, calibrate=calibrate,
     )  # fmt: skip
     chosen, ignore, use = plan(methods, settings), _names(ignore), _names(use)
-    if not str(seed).isdigit() or int(seed) >= 2**32:
-        raise UsageError(f"`seed` is `{seed}`.", hint="a whole number from 0 to 4,294,967,295.")
+    _check_seed(seed)
     given, data = (first, second) if second is not None else (model, first)
+    connected, telling = None, _telling(data, embedding, captions, reword, folder=None if out is None else Path(out))
     if isinstance(data, Evaluation):
-        connected, evaluation = None, data
+        evaluation = data
         chosen = chosen if methods is not None else suited(chosen, data.dataset, data.embeddings)
     else:
         roles = Roles(
@@ -137,7 +142,6 @@ def diagnose(
         dataset = open_dataset(data, roles=roles)
         chosen = chosen if methods is not None else suited(chosen, dataset, embedding)
         watch.lap("read")
-        connected = None
         if given is not None:
             connected = open_model(given, allow_pickle=allow_pickle, device=device, max_calls=max_calls)
         evaluation = evaluate(
@@ -149,7 +153,7 @@ def diagnose(
         watch.lap("evaluate")
     diagnosis = judge(
         evaluation, how, methods=chosen, model=connected, seed=seed, split_seed=split_seed, budget=budget,
-        state=None if state is None else Path(state), watch=watch, progress=part(report, 0.5, 0.95),
+        state=None if state is None else Path(state), telling=telling, watch=watch, progress=part(report, 0.5, 0.95),
     )  # fmt: skip
     if out is not None:
         diagnosis = replace(diagnosis, folder=diagnosis.save(out, force=force))
@@ -167,6 +171,7 @@ def judge(
     split_seed: int = 0,
     budget: float | None = None,
     state: Path | None = None,
+    telling: Telling | None = None,
     watch: Stopwatch | None = None,
     progress: Progress | None = None,
 ) -> Diagnosis:
@@ -185,11 +190,15 @@ def judge(
     if not look.first:
         confirmation = confirmation.as_seen()
     report(0.8, "describing and explaining")
-    job = replace(job, progress=_quiet)
-    findings = tuple(_told(finding, confirmation, evaluation, job) for finding in confirmation.findings)
+    job, telling = replace(job, progress=_quiet), telling or Telling(open_pair=open_pair)
+    findings = tuple(_told(finding, confirmation, evaluation, job, telling) for finding in confirmation.findings)
     tree = error_tree(evaluation, job)
     watch.lap("explain")
-    run = _record(proved, how, confirmation, look, seed=seed, split_seed=split_seed, watch=watch)
+    if telling.writer is not None:
+        report(0.95, "putting into other words")
+        findings = telling.in_other_words(findings, evaluation)
+        watch.lap("reword")
+    run = _record(proved, how, confirmation, look, telling, seed=seed, split_seed=split_seed, watch=watch)
     return Diagnosis(
         run=run,
         findings=findings,
@@ -228,6 +237,22 @@ def plan(methods: Sequence[Any] | None, settings: Mapping[str, Any] | None = Non
     return chosen
 
 
+def _check_seed(seed: int) -> None:
+    if not str(seed).isdigit() or int(seed) >= 2**32:
+        raise UsageError(f"`seed` is `{seed}`.", hint="a whole number from 0 to 4,294,967,295.")
+
+
+def _telling(
+    data: Any, embedding: Sequence[str] | None, captions: Any, reword: Any, *, folder: Path | None
+) -> Telling:  # fmt: skip
+    """What findings are told with; whether images and texts share a space is known before anything is computed."""
+    pairs = [one.kind for one in data.dataset.sources] if isinstance(data, Evaluation) else _names(embedding or ())
+    has_pair = any(name.removeprefix("embedding:").partition(":")[0] == "clip" for name in pairs)
+    return Telling.asked(
+        captions, reword, has_pair=has_pair, folder=folder, open_pair=open_pair, open_writer=open_writer
+    )
+
+
 def suited(methods: Sequence[Any], dataset: Dataset, embedding: Sequence[str] | None = None) -> list[Any]:
     """The methods that suit the data: those that read an embedding where rows are pictures, texts or arrays, where the
     data bring an embedding, or where one was asked for. Of a table, rules over its columns say more."""
@@ -258,7 +283,7 @@ def _check_any_ran(proposals: Proposals) -> None:
         )
 
 
-def _told(finding: Finding, confirmation: Confirmation, evaluation: Evaluation, job: Job) -> Finding:
+def _told(finding: Finding, confirmation: Confirmation, evaluation: Evaluation, job: Job, telling: Telling) -> Finding:
     """A finding with its sentence and, where people will look at it, with its pictures."""
     if finding.status not in ("confirmed", "seen"):
         return replace(finding, title=describe(finding, evaluation))
@@ -266,7 +291,8 @@ def _told(finding: Finding, confirmation: Confirmation, evaluation: Evaluation, 
     reasoned = with_reasons(finding, evaluation, members=members, job=job)
     told = replace(reasoned, title=describe(reasoned, evaluation))
     shown = explain(told, evaluation, members=members, job=job)
-    return replace(told, evidence=(*told.evidence, *shown))
+    said = telling.of_images(evaluation, members=members)
+    return replace(told, evidence=(*told.evidence, *said, *shown))
 
 
 def _configured(method: Any, changes: Mapping[str, Any]) -> Any:
@@ -304,8 +330,9 @@ def _look_settings(proved: Proved, how: Proof, split_seed: int) -> dict[str, Lev
 
 
 def _record(
-    proved: Proved, how: Proof, confirmation: Confirmation, look: Look, *, seed: int, split_seed: int, watch: Stopwatch
-) -> RunRecord:
+    proved: Proved, how: Proof, confirmation: Confirmation, look: Look, telling: Telling, *, seed: int,
+    split_seed: int, watch: Stopwatch,
+) -> RunRecord:  # fmt: skip
     """What the run says about itself."""
     evaluation = proved.evaluation
     used = evaluation.take(evaluation.counted)
@@ -314,7 +341,7 @@ def _record(
     inside = fold >= 0
     data = evaluation.dataset
     model = evaluation.model
-    caveats = (*data.caveats, *evaluation.caveats, *confirmation.caveats, *look.caveats)
+    caveats = (*data.caveats, *evaluation.caveats, *confirmation.caveats, *look.caveats, *telling.caveats)
     return RunRecord(
         errata=__version__, created=_now(), seed=seed, split_seed=split_seed, alpha=how.alpha,
         proof=proved.proof, multiplicity=how.multiplicity, looks=look.number,
@@ -336,7 +363,7 @@ def _record(
         methods=proved.proposals.records, timings=dict(watch.seconds),
         caveats=tuple(dict.fromkeys(map(_sentence, caveats))), calibration=proved.calibration,
         settings={"min_support": how.min_support, "min_difference": how.min_difference,
-                  "max_proposals": how.max_proposals},
+                  "max_proposals": how.max_proposals, **telling.settings()},
     )  # fmt: skip
 
 

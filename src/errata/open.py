@@ -9,11 +9,13 @@ from errata.core.dataset import Dataset
 from errata.core.model import Model
 from errata.datasets.kinds import read_dataset
 from errata.datasets.roles import Roles
+from errata.describe.rewording import Writer
 from errata.engine.embed import Opened
+from errata.engine.telling import Pair
 from errata.engine.told import told
 from errata.models.connect import connect
 
-__all__ = ["open_dataset", "open_encoder", "open_model"]
+__all__ = ["open_dataset", "open_encoder", "open_model", "open_pair", "open_writer"]
 
 
 def open_dataset(data: Any, *, roles: Roles | None = None) -> Dataset:
@@ -34,6 +36,25 @@ def open_encoder(kind: str, folder: str) -> Opened:
     from errata.models.huggingface_encoders import pair_encoder, sentence_encoder
 
     return sentence_encoder(folder) if kind == "sentences" else pair_encoder(folder)
+
+
+def open_pair(folder: str) -> Pair:
+    """The text side of a pair of encoders in a folder on disk; raises UsageError for a folder that holds none."""
+    from errata.models.huggingface_encoders import pair_encoder
+
+    return pair_encoder(folder)
+
+
+def open_writer(target: str | Path, folder: Path | None = None) -> Writer:
+    """A language model that rewords, behind the URL or in the file of settings of a chat endpoint.
+
+    folder  the run directory, where its answers are kept while the run is in the making
+
+    Raises UsageError for settings that do not fit, CannotRunError when nobody answers there.
+    """
+    from errata.models.http import writer_at
+
+    return writer_at(target, folder=folder)
 
 
 def open_model(

@@ -90,6 +90,7 @@ def _plan(flags: Flags) -> Planned:
     settings = {name: value for name, value in given.items() if name not in ABOUT_THE_RUN}
     settings["settings"] = _settings(flags, flattened(given["methods"]) if "methods" in given else None)
     inputs = {name: settings.pop(name, None) for name in ("data", "model", "trained_on")}
+    inputs |= {name: settings.pop(name) for name in ("captions", "reword") if name in settings}
     try:
         key = input_key(inputs, settings)
     except OSError as error:

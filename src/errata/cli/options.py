@@ -105,8 +105,14 @@ DIAGNOSED = (
     ),
     flag(
         "--embedding", section=METHODS, type=names, multiple=True, metavar="NAME[,NAME]",
-        help="Embeddings to compute (raw, inputs, encoder, words, penultimate, scores); what suits, when missing.",
+        help="Embeddings to compute (raw, inputs, encoder, words, penultimate, scores, clip:FOLDER, "
+        "sentences:FOLDER); what suits, when missing.",
     ),
+    flag("--captions", section=METHODS, metavar="FILE",
+         help="Phrases for findings on images, one a line; ours when missing, where --embedding clip:FOLDER is there."),
+    flag("--reword", section=METHODS, metavar="URL|FILE",
+         help="Put confirmed sentences into other words too, by a language model's endpoint; kept only where they "
+              "say the same."),
     flag("--max-proposals", section=METHODS, type=click.IntRange(1), metavar="N", default=100, show_default=True,
          help="Test at most so many proposals."),
     flag("--budget", section=METHODS, type=seconds, metavar="SECONDS", help="Time for the methods: 90, 90s, 5m, 1h."),
@@ -136,4 +142,9 @@ DIAGNOSED = (
     QUIET,
 )  # fmt: skip
 
-CHECKED = (LABEL, PREDICTION, SCORES, A_MODEL, DEVICE, PICKLE, ALPHA, FAIL_ON, OPEN, QUIET)
+CHECKED = (
+    LABEL, PREDICTION, SCORES, A_MODEL, DEVICE, PICKLE,
+    flag("--max-calls", section=MODEL, type=click.IntRange(1), metavar="N",
+         help="Send an endpoint at most so many requests in all."),
+    ALPHA, FAIL_ON, OPEN, QUIET,
+)  # fmt: skip

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from errata.core.columns import Level
 
-__all__ = ["Caption", "Comparison", "Evidence", "Examples", "Heatmap", "Map", "Predicate", "Statistic", "TreePath"]
+__all__ = [
+    "Caption", "Comparison", "Evidence", "Examples", "Extremes", "Heatmap", "Map", "Predicate", "Rewording", "SplitLog",
+    "SplitLoop", "Statistic", "TreePath",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,13 +135,110 @@ class Predicate:
 
 @dataclass(frozen=True, kw_only=True)
 class Caption:
-    """Words that mark a finding's texts against the other texts of its classes, on explore rows; no proof.
+    """Words that mark a finding's rows against the others of its classes; what they are like, no proof.
 
-    words  the clearest first: {"text", "score" (log odds ratio in standard deviations), "inside", "outside" (shares of
-           texts that have it)}
+    of     "texts": words of the texts themselves, on explore rows; "images": phrases that fit the images, chosen on
+           explore rows and scored again on confirm rows
+    words  the clearest first; of texts {"text", "score" (log odds ratio in standard deviations), "inside", "outside"
+           (shares of texts that have it)}; of images {"text", "score" (mean fit of members less that of the rest),
+           "auc" (share of pairs of a member and another image of its class in which the member fits better), "low",
+           "high" (95 % interval of it, for all phrases together), "members" (confirm rows that it rests on)}
     """
 
     words: tuple[Mapping[str, Level | None], ...]
+    of: Literal["texts", "images"] = "texts"
 
 
-Evidence = Caption | Comparison | Examples | Heatmap | Map | Predicate | Statistic | TreePath
+@dataclass(frozen=True, kw_only=True)
+class Rewording:
+    """A finding's sentence as a language model put it; checked against the sentence, which stays the one that counts.
+
+    words  one paragraph
+    by     which model, and where
+    """
+
+    words: str
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitLoop:
+    """One outer loop of a search for a split: the metric in per cent, gap = validation - test, None where undefined.
+
+    train_labels, test_labels  rows of each class on either side, in the order of `SplitLog.classes`
+    """
+
+    loop: int
+    gap: float | None
+    validation: float | None
+    test: float | None
+    train_labels: tuple[int, ...]
+    test_labels: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitLog:
+    """A search of the explore rows for a split that fresh predictors do not generalise across, and its verdict.
+
+    column      the embedding that was read
+    metric      what the predictors are scored by: "accuracy", "roc_auc", "macro_f1"
+    rows        how many explore rows were split
+    loops       the outer loops in order; none where it was plain beforehand that there is nothing to look for
+    best        place in `loops` of the one that was kept, None without loops
+    systematic  the verdict
+    gap, null_mean, null_limit
+                what the verdict compares, with mean and 95 % quantile under the null: of the data, how many of 100
+                failures look drawn whatever the input; of a frozen model, points between the error rates of the sides
+    words       the verdict for people
+    """
+
+    column: str
+    metric: str
+    classes: tuple[Level, ...]
+    rows: int
+    loops: tuple[SplitLoop, ...] = ()
+    best: int | None = None
+    systematic: bool = False
+    gap: float | None = None
+    null_mean: float | None = None
+    null_limit: float | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extremes:
+    """The hardest and the easiest explore rows of a class along a direction, judged by planes that did not see them.
+
+    label        the class
+    direction    its number among the directions of the class, from 1
+    column       the embedding
+    score        balanced accuracy of the planes in [0, 1]; .5 is chance
+    rows, wrong  explore rows of the class, and how many of them are wrong
+    hardest, easiest
+                 ids, the most extreme first, whether right or wrong
+    hardest_wrong, easiest_wrong
+                 how many of those are wrong
+    end          rows at either end that `differences` compares
+    differences  the columns in which the two ends differ most: {"column", "level", "hardest", "easiest"}: means of
+                 numbers (`level` is None), shares of one level of a category in [0, 1]
+    values       what is shown of each row: {id: {column: value}}
+    """
+
+    label: Level
+    direction: int
+    column: str
+    score: float
+    rows: int
+    wrong: int
+    hardest: tuple[str, ...]
+    easiest: tuple[str, ...]
+    hardest_wrong: int
+    easiest_wrong: int
+    end: int = 0
+    differences: tuple[Mapping[str, Level | None], ...] = ()
+    values: Mapping[str, Mapping[str, Level | None]] = field(default_factory=dict)
+
+
+Evidence = (
+    Caption | Comparison | Examples | Extremes | Heatmap | Map | Predicate | Rewording | SplitLog | Statistic | TreePath
+)

@@ -17,7 +17,7 @@ from errata.models.http.said import NO_CLASS, REFUSED, Said
 from errata.models.http.settings import Settings
 from errata.models.http.shapes import Takes, as_json, asked_for
 
-__all__ = ["Chat", "class_in", "introduce"]
+__all__ = ["Chat", "asking", "class_in", "introduce", "said_in"]
 
 SYSTEM = (
     "You are a classifier. Assign the input to exactly one of these classes:\n{classes}\n"
@@ -58,25 +58,15 @@ class Chat:
         """The instruction, then the row."""
         system = self.system.replace("{classes}", "\n".join(f"- {name}" for name in self.classes))
         messages = [{"role": "system", "content": system}, {"role": "user", "content": _shown(rows)}]
-        # Some models refuse fields that others need: params = { temperature = "omit" } leaves one out.
-        body = {"model": self.model, "messages": messages, "temperature": 0, **self.params}
-        return Request(path=self.path, body=as_json({name: value for name, value in body.items() if value != "omit"}))
+        return asking(messages, path=self.path, model=self.model, params=self.params)
 
     def read(self, reply: Reply, rows: int) -> list[Said]:
         """The class in the first choice."""
         if rows != 1:
             raise ValueError(f"one answer for {rows} rows")
-        plain = reply.json()
-        choices = plain.get("choices") if isinstance(plain, dict) else None
-        if not isinstance(choices, list) or not choices:
-            raise ValueError("an answer without `choices`")
-        message = choices[0].get("message") or {}
-        content = message.get("content")
-        if isinstance(content, list):
-            content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-        if message.get("refusal") or choices[0].get("finish_reason") == "content_filter":
+        text = said_in(reply)
+        if text is None:
             return [Said(label=REFUSED, note="refused")]
-        text = str(content or "").strip()
         found = class_in(text, self.classes)
         if found is not None:
             return [Said(label=found)]
@@ -96,6 +86,27 @@ class Chat:
             raise UsageError("The language model must be told the classes.",
                              hint='add classes = ["no", "yes"] to the endpoint, or a label to the data.')  # fmt: skip
         return replace(self, classes=tuple(levels))
+
+
+def asking(messages: Sequence[Any], *, path: str, model: str, params: Mapping[str, Any]) -> Request:
+    """The request with these messages."""
+    body = {"model": model, "messages": messages, "temperature": 0, **params}
+    # Some models refuse fields that others need: params = { temperature = "omit" } leaves one out.
+    return Request(path=path, body=as_json({name: value for name, value in body.items() if value != "omit"}))
+
+
+def said_in(reply: Reply) -> str | None:
+    """The text of the first choice, None where the server withheld it. Raises ValueError where there is no choice."""
+    plain = reply.json()
+    choices = plain.get("choices") if isinstance(plain, dict) else None
+    if not isinstance(choices, list) or not choices:
+        raise ValueError("an answer without `choices`")
+    message = choices[0].get("message") or {}
+    content = message.get("content")
+    if isinstance(content, list):
+        content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    withheld = message.get("refusal") or choices[0].get("finish_reason") == "content_filter"
+    return None if withheld else str(content or "").strip()
 
 
 def class_in(text: str, classes: Sequence[Level]) -> str | None:

@@ -1,0 +1,182 @@
+"""Captions and other words from end to end: a tiny pair of encoders on disk, a language model on loopback."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import errata
+from errata.core.errors import UsageError
+from errata.core.evidence import Caption, Rewording
+from errata.report.markdown import report_markdown
+from errata.store.directory import load
+from errata.testing.served import Fault, served
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "photo", "dark", "bright", "in", "fog", "of", "cat", "dog"]
+LINES = ["a photo", "a dark photo", "a bright photo", "in fog", "a photo in fog", "dark", "bright fog", "{a class}"]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("pair")
+    torch.manual_seed(2)
+    words = folder.parent / "told-words.txt"
+    words.write_text("\n".join(WORDS) + "\n")
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = transformers.CLIPTextConfig(
+        **small, vocab_size=len(WORDS), max_position_embeddings=16, bos_token_id=2, eos_token_id=3, pad_token_id=0
+    )
+    vision = transformers.CLIPVisionConfig(**small, image_size=16, patch_size=8)
+    config = transformers.CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=12)
+    transformers.CLIPModel(config).eval().save_pretrained(folder)
+    transformers.BertTokenizerFast(str(words)).save_pretrained(folder)
+    said = {
+        "do_resize": True, "size": {"height": 16, "width": 16}, "resample": 2, "do_rescale": True,
+        "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+        "image_processor_type": "ViTImageProcessor",
+    }  # fmt: skip
+    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    return folder
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Cats and dogs, of which the dark ones are often taken for the other."""
+    rng = np.random.default_rng(0)
+    n = 500
+    label = rng.integers(0, 2, n)
+    dark = rng.random(n) < 0.25
+    images = rng.integers(0, 90, (n, 16, 16, 3)) + np.where(dark, 0, 130)[:, None, None, None]
+    wrong = rng.random(n) < np.where(dark, 0.7, 0.06)
+    names = np.array(["cat", "dog"])
+    path = tmp_path / "pictures.npz"
+    np.savez(
+        path, images=images.astype(np.uint8), label=names[label], prediction=names[np.where(wrong, 1 - label, label)]
+    )
+    return path
+
+
+def test_images_get_phrases_where_there_is_a_pair(pair, pictures, tmp_path) -> None:
+    (tmp_path / "lines.txt").write_text("\n".join(LINES))
+    run = errata.diagnose(
+        pictures, methods=["error_tree"], embedding=[f"clip:{pair}"], captions=tmp_path / "lines.txt", proof="split",
+        state=tmp_path / "state", out=tmp_path / "run",
+    )  # fmt: skip
+    assert run.confirmed
+    captions = [item for finding in run.confirmed for item in finding.evidence if isinstance(item, Caption)]
+    assert captions
+    for caption in captions:
+        assert caption.of == "images"
+        assert {word["text"] for word in caption.words} <= {*LINES, "a cat", "a dog", "a photo of a cat",
+                                                            "a photo of a dog"}  # fmt: skip
+        assert all(0.5 < word["low"] <= word["auc"] <= word["high"] for word in caption.words)
+    again = load(tmp_path / "run")
+    assert again.findings == run.findings
+    assert len(again.run.settings["captions"]) == 16
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "Phrases that fit it" in page
+    assert str(captions[0].words[0]["text"]) in page
+    rejected = [finding for finding in run.findings if not finding.confirmed]
+    assert not any(isinstance(item, Caption) for finding in rejected for item in finding.evidence)
+
+
+def test_phrases_for_an_evaluation_that_has_the_pair_already(pair, pictures, tmp_path) -> None:
+    evaluation = errata.evaluate(errata.open_dataset(pictures), embeddings=[f"clip:{pair}"])
+    run = errata.diagnose(evaluation, methods=["error_tree"], captions=LINES, proof="split", state=tmp_path / "state")
+    assert any(isinstance(item, Caption) for finding in run.confirmed for item in finding.evidence)
+
+
+def test_captions_without_a_pair_are_refused_before_anything_is_computed(pictures, command, folder) -> None:
+    with pytest.raises(UsageError, match="no encoders for both"):
+        errata.diagnose(pictures, captions=["a photo"])
+    with pytest.raises(UsageError, match="no encoders for both"):
+        errata.diagnose(pictures, captions=["a photo"], embedding=["encoder"])
+    (folder / "lines.txt").write_text("a photo\n")
+    ended = command("diagnose", str(pictures), "--captions", "lines.txt", "--out", "run")
+    assert ended.code == 2
+    assert "--embedding clip:FOLDER" in ended.err
+
+
+def write_people(path):
+    rng = np.random.default_rng(0)
+    n = 1600
+    frame = pd.DataFrame({
+        "age": rng.uniform(18, 90, n).round(1), "city": rng.choice(["cairo", "oslo", "lima"], n),
+        "label": rng.choice(["no", "yes"], n),
+    })  # fmt: skip
+    wrong = rng.random(n) < np.where((frame["city"] == "cairo") & (frame["age"] > 60), 0.7, 0.08)
+    frame["prediction"] = np.where(wrong, np.where(frame["label"] == "no", "yes", "no"), frame["label"])
+    frame.to_csv(path, index=False)
+
+
+def kind(rows):
+    return [row.replace(" wrong", " of the answers are wrong", 1) for row in rows]
+
+
+QUICK = ("--methods", "error_tree", "--out", "run")
+
+
+def rewordings(run):
+    return [item for finding in run.findings for item in finding.evidence if isinstance(item, Rewording)]
+
+
+def test_confirmed_sentences_in_other_words(folder, command) -> None:
+    write_people(folder / "people.csv")
+    with served(kind, shape="chat") as server:
+        words = ["diagnose", "people.csv", *QUICK, "--reword", f"{server.url}#model=tiny"]
+        ended = command(*words)
+        assert ended.code == 0, ended.err
+        calls = server.calls
+        assert command(*words).code == 0
+        assert server.calls == calls, "a run that is there is shown"
+    run = load(folder / "run")
+    assert len(rewordings(run)) == len(run.confirmed) == calls > 0
+    for finding in run.confirmed:
+        (other,) = [item for item in finding.evidence if isinstance(item, Rewording)]
+        assert other.words == kind([finding.title])[0] != finding.title
+    assert run.run.settings["reword"].startswith("tiny at http://127.0.0.1")
+    assert "reword" in run.run.timings
+    page = (folder / "run" / "report.html").read_text("utf-8")
+    assert "In other words: " in page
+    assert "In other words: " in report_markdown([run])
+    assert "in other words" in run.confirmed[0]._repr_html_()
+
+
+def test_words_that_say_something_else_are_refused_and_counted(folder, command) -> None:
+    write_people(folder / "people.csv")
+    evil = "<script>alert(1)</script> The model is perfect."
+    with served(lambda rows: [evil for _ in rows], shape="chat") as server:
+        ended = command("diagnose", "people.csv", *QUICK, "--reword", f"{server.url}#model=tiny")
+    assert ended.code == 0, ended.err
+    run = load(folder / "run")
+    assert not rewordings(run)
+    (caveat,) = [caveat for caveat in run.run.caveats if "refused" in caveat]
+    assert re.search(rf"refused for {len(run.confirmed)} of {len(run.confirmed)} finding", caveat)
+    assert "alert(1)" not in (folder / "run" / "report.html").read_text("utf-8")
+
+
+def test_an_endpoint_that_fails_costs_a_caveat(folder, command) -> None:
+    write_people(folder / "people.csv")
+    with served(kind, shape="chat", faults=lambda number: Fault(status=401)) as server:
+        url = f"{server.url}#model=tiny"
+        assert command("diagnose", "people.csv", *QUICK, "--reword", url).code == 0
+    run = load(folder / "run")
+    assert run.confirmed
+    assert any(caveat.startswith("Nothing was put into other words: The endpoint") for caveat in run.run.caveats)
+    ended = command("diagnose", "people.csv", *QUICK[:3], "gone", "--reword", "http://127.0.0.1:9/v1")
+    assert ended.code == 0, ended.err
+    assert any("does not answer" in caveat for caveat in load(folder / "gone").run.caveats)
+
+
+def test_settings_that_do_not_fit_end_the_call(folder, command) -> None:
+    write_people(folder / "people.csv")
+    ended = command("diagnose", "people.csv", *QUICK, "--reword", "http://127.0.0.1:9/invocations#shape=mlflow")
+    assert ended.code == 2
+    assert "expected `chat`" in ended.err
+    assert not (folder / "run").exists()
