@@ -11,7 +11,16 @@ from errata.core.columns import Column, Table
 from errata.core.dataset import Dataset, SetAside
 from errata.core.diagnosis import Detectable, Diagnosis, FamilyRecord, MethodRecord, RunRecord
 from errata.core.evaluation import CONFIRM, EXPLORE, Evaluation
-from errata.core.evidence import Comparison, Examples, Heatmap, Statistic, TreePath
+from errata.core.evidence import (
+    Comparison,
+    Examples,
+    Extremes,
+    Heatmap,
+    SplitLog,
+    SplitLoop,
+    Statistic,
+    TreePath,
+)  # fmt: skip
 from errata.core.finding import Effect, Event, Finding, Support
 from errata.core.model import ModelSpec
 from errata.core.rules import Where
@@ -195,6 +204,45 @@ def heatmap_of(evaluation, column, edges, other=None, text=None):
     )
 
 
+def extremes_of(evaluation, label, columns=(), *, direction=1, differences=()):
+    """The wrong explore rows of a class as its hardest, the right ones as its easiest, six of each."""
+    rows = np.flatnonzero((evaluation.fold == EXPLORE) & (evaluation.labels == label))
+    loss, ids = evaluation.loss, evaluation.dataset.ids()
+    hard, easy = rows[loss[rows] > 0][:6], rows[loss[rows] == 0][:6]
+    table = evaluation.dataset.table
+    return Extremes(
+        label=evaluation.classes[label],
+        direction=direction,
+        column="embedding:encoder",
+        score=0.71,
+        rows=len(rows),
+        wrong=int((loss[rows] > 0).sum()),
+        hardest=tuple(ids[row] for row in hard),
+        easiest=tuple(ids[row] for row in easy),
+        hardest_wrong=len(hard),
+        easiest_wrong=0,
+        end=40,
+        differences=differences,
+        values={ids[row]: {name: table.column(name).value(row) for name in columns} for row in (*hard, *easy)},
+    )
+
+
+def log_of(classes, **more):
+    """Five outer loops of a search for a split; the fourth was kept."""
+    gaps = ((-1.2, 88.0), (22.0, 91.0), (40.5, 95.0), (64.3, 98.9), (51.0, 97.5))
+    k = len(classes)
+    known = {
+        "column": "embedding:encoder", "metric": "accuracy", "classes": classes, "rows": 40 * k, "best": 3,
+        "words": "No systematic split: gap 9.1 on held-out rows; labels would show 8.0, p = 0.3.",
+        "loops": tuple(
+            SplitLoop(loop=at, gap=gap, validation=score, test=score - gap, train_labels=(30 - at,) * k,
+                      test_labels=(10 + at,) * k)
+            for at, (gap, score) in enumerate(gaps)
+        ),
+    }  # fmt: skip
+    return SplitLog(**{**known, **more})
+
+
 def run_of(evaluation, *, tested=31, detectable=None, **more):
     """A RunRecord that fits an evaluation."""
     fold, loss = evaluation.fold, evaluation.loss
@@ -331,7 +379,18 @@ def table_run():
         findings=(*findings, folded, *others),
         evaluation=evaluation,
         members={finding.id: finding.rule.members(evaluation) for finding in findings},
-        evidence=(tree_of(evaluation, steps),),
+        evidence=(
+            tree_of(evaluation, steps),
+            extremes_of(
+                evaluation,
+                1,
+                ("city", "age"),
+                differences=(
+                    {"column": "city", "level": "cairo", "hardest": 0.625, "easiest": 0.1},
+                    {"column": "age", "level": None, "hardest": 61.25, "easiest": 44.5},
+                ),
+            ),
+        ),
     )
 
 
@@ -363,7 +422,8 @@ def nothing_run():
         evaluation, tested=12, detectable=curve, command="errata diagnose sample:breast_cancer --model linear.skops"
     )
     steps = [(0, "texture > 19.1"), (0, "texture <= 19.1"), (2, "mean_radius > 14"), (2, "mean_radius <= 14")]
-    return Diagnosis(run=run, findings=findings, evaluation=evaluation, evidence=(tree_of(evaluation, steps),))
+    evidence = (tree_of(evaluation, steps), log_of(("malignant", "benign")))
+    return Diagnosis(run=run, findings=findings, evaluation=evaluation, evidence=evidence)
 
 
 def image_run():
@@ -416,9 +476,13 @@ def image_run():
     findings = tuple(sorted(findings, key=lambda finding: -finding.share_of_errors))
     rejected = finding_of(evaluation, "image.brightness > 0.35", status="rejected", p=0.3, q=0.5)
     run = run_of(evaluation, command="errata demo", caveats=("Scans were thickened by the demo.",))
-    return Diagnosis(
-        run=run, findings=(*findings, rejected), evaluation=evaluation, evidence=(tree_of(evaluation, steps),)
+    evidence = (
+        tree_of(evaluation, steps),
+        *(extremes_of(evaluation, label) for label in (1, 8)),
+        extremes_of(evaluation, 8, direction=2),
+        log_of(classes),
     )
+    return Diagnosis(run=run, findings=(*findings, rejected), evaluation=evaluation, evidence=evidence)
 
 
 def house_run():

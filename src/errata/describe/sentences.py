@@ -15,6 +15,7 @@ from errata.core.evidence import Comparison, Predicate
 from errata.core.finding import Finding
 from errata.core.rules import Where
 from errata.describe.labels import label_outcome
+from errata.describe.leading import notable_seen, sharpest, unfolded
 from errata.describe.numbers import Shown, counted, is_rate, listed, number, percent, points, shown, unit_noun
 from errata.describe.wording import Subject, Wording, capitalised, level_text, memory
 
@@ -27,6 +28,7 @@ LEAST_WRONG = 3  # fewer wrong rows have no direction worth a sentence
 MOSTLY = 0.6  # "most" is said with some room above half
 ONE_SIDED = 0.75
 SHIFT = 0.01  # a point: from here on standardising by class is said
+_INNER_QUOTES = str.maketrans("“”", "‘’")
 LOSS_SHIFT = 0.05  # the same for losses, as a share of the outside loss
 
 
@@ -64,7 +66,8 @@ def title(finding: Finding, evaluation: Evaluation | None) -> str:
     found = next((item.where for item in finding.evidence if isinstance(item, Predicate)), None)
     if found is None:
         return wording.title(finding.rule)
-    return f"{wording.title(finding.rule)}, roughly “{wording.title(Where.parse(found))}”"
+    inner = wording.title(Where.parse(found)).translate(_INNER_QUOTES)
+    return f"{wording.title(finding.rule)}, roughly “{inner}”"
 
 
 def sentence(finding: Finding, evaluation: Evaluation | None, *, style: Style = "full") -> str:
@@ -232,8 +235,7 @@ def verdict(diagnosis: Diagnosis) -> str:
     """One sentence for a whole run, also where nothing was found."""
     confirmed = diagnosis.confirmed
     if confirmed:
-        leading = [finding for finding in confirmed if finding.folded_under is None]
-        return _found(leading or confirmed, diagnosis)
+        return _found(unfolded(diagnosis), diagnosis)
     run = diagnosis.run
     if any(finding.status == "seen" for finding in diagnosis.findings):
         return _only_seen(diagnosis)
@@ -242,18 +244,6 @@ def verdict(diagnosis: Diagnosis) -> str:
     if run.error_rate == 1 and is_rate(run.metric):
         return "Nothing found: every row is wrong, so no group can be worse than the rest."
     return "Nothing found: " + _nothing(diagnosis)
-
-
-def notable_seen(diagnosis: Diagnosis) -> list[Finding]:
-    """What a later look shows and a first look would have confirmed, best first."""
-    level = {item.family: item.alpha for item in diagnosis.run.families}
-    return [
-        finding
-        for finding in diagnosis.findings
-        if finding.status == "seen"
-        and finding.q_value is not None
-        and finding.q_value <= level.get(finding.family, diagnosis.run.alpha)
-    ]
 
 
 def _only_seen(diagnosis: Diagnosis) -> str:
@@ -291,8 +281,10 @@ def _nothing(diagnosis: Diagnosis) -> str:
 
 def _found(confirmed: Sequence[Finding], diagnosis: Diagnosis) -> str:
     noun, run = _noun(diagnosis), diagnosis.run
-    worst = confirmed[0]
-    many = len(confirmed) > 1
+    worst, many = confirmed[0], len(confirmed) > 1
+    if many:
+        # One that barely errs more may be large, hold most errors and cover the others: none to look at first.
+        worst = next((finding for finding in (worst, *diagnosis.confirmed) if not barely(finding)), worst)
     errs = "err more often than" if is_rate(run.metric) else "are further off than"
     if not many:
         errs = "errs more often than" if is_rate(run.metric) else "is further off than"
@@ -304,7 +296,8 @@ def _found(confirmed: Sequence[Finding], diagnosis: Diagnosis) -> str:
         return f"{first}."
     what = "all errors" if is_rate(run.metric) else "the total error"
     which = "the worst" if many else "it"
-    return f"{first}: {which} holds {percent(share)} of {what} in {percent(size)} of the {noun}."
+    within = f"; sharper ones lie within {'them' if many else 'it'}" if sharpest(diagnosis) else ""
+    return f"{first}: {which} holds {percent(share)} of {what} in {percent(size)} of the {noun}{within}."
 
 
 def barely(finding: Finding) -> bool:

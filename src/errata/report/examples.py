@@ -15,7 +15,7 @@ from errata.core.finding import Finding
 from errata.report.rows import find_rows, label_text, predicted_text, row_fold, value_text, values_of
 from errata.report.thumbnails import data_uri
 
-__all__ = ["Album", "Example", "Field", "Picture", "Side", "side_of", "text_of"]
+__all__ = ["Album", "Example", "Field", "Picture", "Side", "side_of", "side_of_rows", "text_of"]
 
 MOST_FIELDS = 6
 MOST_QUOTED = 400
@@ -114,10 +114,11 @@ class Album:
             fold = row_fold(evaluation, row)
         elif values:
             label, predicted = (value_text(values.get(word)) if word in values else None for word in _SPECIAL)
-        # Label and prediction have places of their own; a data column that happens to be called so is the label itself.
+        # Label and prediction have places of their own.
+        of_label = None if evaluation is None else evaluation.dataset.label
         names = [
             column for column in values
-            if column != self.text and (column not in _SPECIAL or column in rule_columns)
+            if column not in (self.text, of_label) and (column not in _SPECIAL or column in rule_columns)
         ]  # fmt: skip
         shown = Example(
             id=name, anchor=self._anchor(name), label=label, predicted=predicted, fold=fold,
@@ -209,8 +210,22 @@ def side_of(
     room: int = ROOM,
     beside: Side | None = None,
 ) -> Side:
+    """Up to `most` examples of a finding, its rule's columns first; see `side_of_rows`."""
+    return side_of_rows(ids, finding.rule.columns, evidence, album, most=most, room=room, beside=beside)
+
+
+def side_of_rows(
+    ids: Sequence[str],
+    columns: Sequence[str],
+    evidence: Examples | None,
+    album: Album,
+    *,
+    most: int,
+    room: int = ROOM,
+    beside: Side | None = None,
+) -> Side:
     """Up to `most` examples, with the columns of the side `beside` or as many as fit in `room` characters."""
-    examples = tuple(album.example(name, evidence, rule_columns=finding.rule.columns) for name in ids[:most])
+    examples = tuple(album.example(name, evidence, rule_columns=columns) for name in ids[:most])
     return Side(examples=examples, names=_columns(examples, room) if beside is None else beside.names)
 
 

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from errata.core.diagnosis import Diagnosis
-from errata.core.evidence import Comparison, Examples, Heatmap, Predicate, Statistic, TreePath
+from errata.core.evidence import Comparison, Examples, Heatmap, Predicate, Rewording, Statistic, TreePath
 from errata.core.finding import Finding
 from errata.core.rules import Where
 from errata.describe.numbers import UNKNOWN, count, counted, is_rate, number, of_unit, percent, percents, shown
 from errata.describe.sentences import Numbers, barely, numbers, sentence, title
 from errata.describe.wording import Wording, capitalised
 from errata.report.commands import Commands, commands
-from errata.report.examples import Album, Side, side_of
+from errata.report.examples import Album, Side, side_of, side_of_rows
 from errata.report.figures import Bars, Heat, Icicle, bars, heat, icicle
 from errata.report.maps import Chart, charts_of
-from errata.report.words import Word, words_of
+from errata.report.words import Phrase, Word, phrases_of, reworded_of, words_of
 
 __all__ = ["Code", "FindingView", "Lean", "Stratum", "Test", "finding_view", "lean_view"]
 
@@ -53,6 +53,16 @@ class Test:
 
     name: str
     text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aside:
+    """Rows that a method shows of its own accord, such as the hardest and the easiest along a direction."""
+
+    words: str
+    wrong: Side
+    right: Side | None
+    pictures: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +108,13 @@ class FindingView:
     wrong_count: str
     right_count: str
     pictures: bool
+    asides: tuple[Aside, ...]
     tree: Icicle | None
     heats: tuple[Heat, ...]
     charts: tuple[Chart, ...]
     words: tuple[Word, ...]
+    phrases: tuple[Phrase, ...]
+    reworded: tuple[Rewording, ...]
     strata: tuple[Stratum, ...]
     strata_left: int
     remaining: tuple[str, ...]
@@ -152,14 +165,19 @@ def finding_view(
         wrong_count=_of_all(wrong_ids, most, _tally(finding, wrong=True)),
         right_count=_of_all(right_ids, most, _tally(finding, wrong=False)),
         pictures=any(name in album.pictures for name in wrong_ids),
+        asides=asides_of(
+            finding, album, wording.unit_noun, most=min(most, SIX), columns=() if wrong is None else wrong.names
+        ),
         tree=tree_of(finding, metric, wording) if pictures else None,
         heats=heats_of(finding, wording) if pictures else (),
         words=words_of(finding),
+        phrases=phrases_of(finding),
+        reworded=reworded_of(finding),
         charts=charts_of(finding, wording.unit_noun) if pictures else (),
         strata=strata[:MOST_STRATA],
         strata_left=max(0, len(strata) - MOST_STRATA),
-        remaining=remaining_of(finding),
-        statistics=statistics_of(finding),
+        remaining=tuple(of_unit(words, wording.unit_noun) for words in remaining_of(finding)),
+        statistics=tuple(of_unit(words, wording.unit_noun) for words in statistics_of(finding)),
         explanations=wording.explanations(finding.rule),
         # The sentence says it already.
         caveats=tuple(
@@ -168,7 +186,7 @@ def finding_view(
         uncompared=any("no comparable rows" in words for words in finding.caveats),
         codes=codes_of(finding, diagnosis),
         commands=commands(finding, diagnosis),
-        tests=tests_of(finding, told),
+        tests=tests_of(finding, told, noun=wording.unit_noun),
         rule_columns=finding.rule.columns,
     )
 
@@ -254,6 +272,21 @@ def _of_all(ids: Sequence[str], most: int, tally: int | None) -> str:
     return f"{count(n)} of {count(tally)}" if tally is not None and tally > n else count(n)
 
 
+def asides_of(finding: Finding, album: Album, noun: str, *, most: int, columns: Sequence[str]) -> tuple[Aside, ...]:
+    """Examples with words of their own, which are not simply members; `columns` are those shown of the members."""
+    found, shown_columns = [], tuple(dict.fromkeys((*finding.rule.columns, *columns)))
+    for item in finding.evidence if most else ():
+        if isinstance(item, Examples) and item.words and item.wrong:
+            wrong = side_of_rows(item.wrong, shown_columns, item, album, most=most)
+            beside = side_of_rows(item.right, shown_columns, item, album, most=most, beside=wrong)
+            right = beside if item.right else None
+            pictures = any(name in album.pictures for name in item.wrong)
+            found.append(
+                Aside(words=of_unit(item.words.rstrip("."), noun), wrong=wrong, right=right, pictures=pictures)
+            )
+    return tuple(found)
+
+
 def strata_of(finding: Finding) -> tuple[Stratum, ...]:
     """Comparison: members and the rest, class by class."""
     lines = []
@@ -310,13 +343,17 @@ def remaining_of(finding: Finding) -> tuple[str, ...]:
     )
 
 
+_LOOP = "best loop"
+"""The loop that Learning to Split kept: a line of its log, which the run shows."""
+
+
 def statistics_of(finding: Finding) -> tuple[str, ...]:
     """The Predicate and every other Statistic, as sentences."""
     predicates = tuple(item.words for item in finding.evidence if isinstance(item, Predicate) and item.words)
     return predicates + tuple(
         item.words or f"{capitalised(item.name)}: {UNKNOWN if item.value is None else number(item.value)}."
         for item in finding.evidence
-        if isinstance(item, Statistic) and item.name != "remaining"
+        if isinstance(item, Statistic) and item.name not in ("remaining", _LOOP)
     )
 
 
@@ -348,7 +385,7 @@ def _code(name: str, text: str) -> Code:
     return Code(name=name, text=clipped(text, MOST_CODE), cut=len(text) > MOST_CODE)
 
 
-def tests_of(finding: Finding, told: Numbers) -> tuple[Test, ...]:
+def tests_of(finding: Finding, told: Numbers, *, noun: str) -> tuple[Test, ...]:
     """How a finding was tested, q-value last."""
     support = finding.support
     rows = f"{count(support.explore)} rows to find it, {count(support.confirm)} held-out rows to confirm it"
@@ -357,8 +394,8 @@ def tests_of(finding: Finding, told: Numbers) -> tuple[Test, ...]:
     interval = "" if told.shown.interval is None else f"{told.shown.interval}, at level {told.shown.level}"
     by = " and ".join(finding.proposed_by)
     lines = [
-        ("Compared with", finding.baseline),
-        ("Members", rows),
+        ("Compared with", of_unit(finding.baseline, noun)),
+        ("Members", of_unit(rows, noun)),
         ("Test", finding.test or "none applies"),
         ("Within", "no strata" if finding.strata == "none" else f"each {finding.strata}"),
         ("Interval of the difference", interval),

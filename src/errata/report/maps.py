@@ -30,10 +30,11 @@ class Chart:
 
 def charts_of(finding: Finding, noun: str) -> tuple[Chart, ...]:
     """Map: the finding's rows in the embedding that its rule reads."""
-    return tuple(_chart(item, noun) for item in finding.evidence if isinstance(item, Map) and item.x)
+    size = finding.support.confirm
+    return tuple(_chart(item, noun, size=size) for item in finding.evidence if isinstance(item, Map) and item.x)
 
 
-def _chart(item: Map, noun: str) -> Chart:
+def _chart(item: Map, noun: str, *, size: int) -> Chart:
     across, up = _placed(item.x, WIDTH), _placed(item.y, HEIGHT)
     kinds = [(member, wrong) for member in (False, True) for wrong in (False, True)]
     paths = {
@@ -48,7 +49,8 @@ def _chart(item: Map, noun: str) -> Chart:
     outside = [wrong for member, wrong in zip(item.member, item.wrong, strict=True) if not member]
     return Chart(
         title=f"Held-out {noun} by {embedding_words(item.column)}",
-        words=f"{count(len(inside))} {noun} of this finding, {_share(inside)} of them wrong; "
+        words=f"{count(len(inside))} {'of ' + count(size) + ' ' if size > len(inside) else ''}{noun} of this finding, "
+        f"{_share(inside)} of them wrong; "
         f"{count(len(outside))} others, {_share(outside)} wrong.",
         rest_right=paths[False, False], rest_wrong=paths[False, True], member_right=paths[True, False],
         member_wrong=paths[True, True],

@@ -10,6 +10,7 @@ from errata.core.diagnosis import Diagnosis
 from errata.core.evidence import Comparison, Examples, Predicate
 from errata.core.finding import Finding
 from errata.core.rules import Where
+from errata.describe.leading import leading_findings
 from errata.describe.numbers import count, is_rate, of_unit, percent, unit_noun
 from errata.describe.sentences import looked, sentence, title, verdict
 from errata.describe.wording import capitalised
@@ -17,7 +18,8 @@ from errata.report.commands import commands, repeat
 from errata.report.examples import text_of
 from errata.report.findings import clipped, lean_view, remaining_of, statistics_of, strata_of
 from errata.report.rows import value_text
-from errata.report.runs import OPEN, facts_of, leading_findings
+from errata.report.runs import OPEN, facts_of
+from errata.report.words import phrases_text, reworded_of
 
 __all__ = ["report_markdown"]
 
@@ -87,11 +89,14 @@ def _finding(finding: Finding, diagnosis: Diagnosis, place: int, mark: str) -> s
     name = clipped(title(finding, evaluation), 300)
     effect = capitalised(sentence(finding, evaluation, style="effect"))
     parts = [f"{mark}# {place}. {escaped(name)}", escaped(f"{effect}.")]
+    parts += [escaped(f"In other words: {other.words} (put so by {other.by})") for other in reworded_of(finding)]
     if finding.share_of_errors is not None:
         what = "all errors" if is_rate(finding.metric.name) else "the total error"
         members = count(finding.support.confirm)
         parts.append(f"It holds {percent(finding.share_of_errors)} of {what}; {members} held-out rows.")
     parts += [escaped(words) for words in (*remaining_of(finding), *statistics_of(finding))]
+    if fitting := phrases_text(finding):
+        parts.append(escaped(f"Phrases that fit its images better than others of their classes: {fitting}."))
     parts += [f"> {escaped(of_unit(words, noun))}" for words in finding.caveats]
     strata = strata_of(finding)
     if len(strata) > 1 and any(isinstance(item, Comparison) for item in finding.evidence):

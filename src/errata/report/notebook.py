@@ -14,6 +14,7 @@ from errata.core.errors import ErrataError
 from errata.core.evaluation import CONFIRM, EXPLORE, FOLDS, SEALED, Evaluation
 from errata.core.evidence import Examples
 from errata.core.finding import Finding
+from errata.describe.leading import leading_findings
 from errata.describe.numbers import count, counted, is_rate, listed, number, percent, unit_noun
 from errata.describe.sentences import looked, sentence, title, verdict
 from errata.report.examples import Album, Side, side_of, text_of
@@ -21,8 +22,9 @@ from errata.report.figures import Bars, bars, bars_scale
 from errata.report.findings import clipped, p_text
 from errata.report.page import environment
 from errata.report.rows import value_text
-from errata.report.runs import Fact, leading_findings
+from errata.report.runs import Fact
 from errata.report.thumbnails import data_uri
+from errata.report.words import phrases_text, reworded_of
 
 __all__ = ["dataset_html", "diagnosis_html", "evaluation_html", "finding_html"]
 
@@ -134,6 +136,8 @@ def finding_html(finding: Finding) -> str:
         Fact(name="rule", text=finding.rule.text),
         Fact(name="rows", text=rows),
         Fact(name="tested", text=tested),
+        *(Fact(name="in other words", text=f"{other.words} (put so by {other.by})") for other in reworded_of(finding)),
+        Fact(name="phrases", text=phrases_text(finding)),
         *(Fact(name="caveat", text=caveat) for caveat in finding.caveats),
         *(Fact(name=event.what, text=event.detail) for event in finding.history),
     ]

@@ -26,9 +26,9 @@ MOST_BYTES = 4_800_000
 _HERE = Path(__file__).parent
 _DETAILS = (
     Detail(),
-    Detail(examples=8, rows=160, pictures=800_000, lean=150),
-    Detail(examples=6, rows=80, pictures=400_000, drawn=False, lean=80),
-    Detail(examples=6, rows=40, pictures=100_000, drawn=False, lean=20),
+    Detail(examples=8, rows=160, pictures=800_000, lean=150, strips=12),
+    Detail(examples=6, rows=80, pictures=400_000, drawn=False, lean=80, strips=6),
+    Detail(examples=6, rows=40, pictures=100_000, drawn=False, lean=20, strips=0),
 )
 
 
@@ -76,7 +76,7 @@ def _shared(runs: int) -> Iterator[Detail]:
     for detail in _DETAILS:
         yield Detail(
             examples=detail.examples, rows=detail.rows, pictures=detail.pictures // runs, drawn=detail.drawn,
-            lean=max(10, detail.lean // runs),
+            lean=max(10, detail.lean // runs), strips=detail.strips,
         )  # fmt: skip
 
 

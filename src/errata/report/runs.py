@@ -10,18 +10,23 @@ from typing import Any
 from errata.core.diagnosis import Diagnosis, MethodRecord, RunRecord
 from errata.core.evidence import Examples, TreePath
 from errata.core.finding import Finding
+from errata.describe.leading import WORST, leading_findings
 from errata.describe.numbers import count, counted, is_rate, listed, number, of_unit, percent, unit_noun
 from errata.describe.proofs import calibrated, many_tests, proof
-from errata.describe.sentences import looked, notable_seen, verdict
+from errata.describe.sentences import looked, verdict
 from errata.describe.wording import Wording, capitalised, level_text
 from errata.report.commands import folder_of, repeat
 from errata.report.examples import Album, Example, Picture, text_of
+from errata.report.extremes import Strips, strips_of
 from errata.report.figures import Curve, Icicle, bars_scale, curve, icicle
 from errata.report.findings import FindingView, Lean, finding_view, lean_view
+from errata.report.splits import SplitView, splits_of
 
-__all__ = ["OPEN", "Detail", "Fact", "MethodLine", "RunView", "facts_of", "leading_findings", "run_view"]
+__all__ = ["OPEN", "Detail", "Fact", "MethodLine", "RunView", "facts_of", "run_view"]
 
 OPEN = 10
+FOLDED, FOLDED_EXAMPLES = 10, 6
+"""Folded findings that show rows too, and how many of each kind."""
 NEAR_MISSES = 5
 MOST_ASIDE = 60
 MOST_LEAN = 250
@@ -37,13 +42,15 @@ class Detail:
     pictures   bytes of thumbnails, over all runs of the page
     drawn      whether findings have tree and heatmap
     lean       proposals in the folded table
+    strips     directions whose hardest and easiest rows are shown
     """
 
     examples: int = 12
-    rows: int = 240
+    rows: int = 400
     pictures: int = 1_500_000
     drawn: bool = True
     lean: int = MOST_LEAN
+    strips: int = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +103,8 @@ class RunView:
     near_misses: tuple[Lean, ...]
     curve: Curve | None
     tree: Icicle | None
+    splits: tuple[SplitView, ...]
+    strips: Strips
     figures: tuple[Fact, ...]
     facts: tuple[Fact, ...]
     methods: tuple[MethodLine, ...]
@@ -139,10 +148,11 @@ def run_view(diagnosis: Diagnosis, *, prefix: str, detail: Detail) -> RunView:
         prefix=prefix, name=str(run.data.get("name") or "data"), title=_run_title(diagnosis), model=_model(run),
         created=_date(run.created), verdict=verdict(diagnosis), looked=looked(diagnosis), untested=not run.tested,
         noun=noun, found=bool(leading), seen=bool(leading) and not diagnosis.confirmed,
-        worst=views.shown[:3], shown=views.shown, folded=views.folded,
+        worst=views.shown[:WORST], shown=views.shown, folded=views.folded,
         lean=views.lean, lean_left=views.left, near_misses=views.near_misses,
         curve=curve(run.detectable, leading, metric=run.metric, confirm=run.rows.get("confirm", 0), noun=noun),
         tree=icicle(trees[0], metric=run.metric, wording=Wording(diagnosis.evaluation)) if trees else None,
+        splits=splits_of(diagnosis, noun), strips=strips_of(diagnosis, album, noun, most=detail.strips),
         figures=_figures(diagnosis, noun), facts=facts_of(diagnosis, noun),
         methods=tuple(_method_line(item) for item in run.methods),
         timings=tuple(Fact(name=name, text=_seconds(value)) for name, value in run.timings.items()),
@@ -155,15 +165,6 @@ def run_view(diagnosis: Diagnosis, *, prefix: str, detail: Detail) -> RunView:
     )  # fmt: skip
 
 
-def leading_findings(diagnosis: Diagnosis) -> list[Finding]:
-    """What is shown in full, best first: the confirmed findings that are not folded under a better one.
-
-    Where a later look confirms nothing, those that a first look would have confirmed.
-    """
-    confirmed = list(diagnosis.confirmed)
-    return [finding for finding in confirmed if finding.folded_under is None] or confirmed or notable_seen(diagnosis)
-
-
 def _views(diagnosis: Diagnosis, album: Album, detail: Detail) -> _Views:
     leading = leading_findings(diagnosis)
     shown = leading[:OPEN]
@@ -171,13 +172,21 @@ def _views(diagnosis: Diagnosis, album: Album, detail: Detail) -> _Views:
     confirmed = [finding for finding in diagnosis.confirmed if finding.id not in full_ids]
     folded = leading[OPEN:] + [finding for finding in confirmed if finding not in leading[OPEN:]]
     scale = bars_scale([*shown, *folded])
-    album.know(_ids(shown, detail.examples))
+    album.know([*_ids(shown, detail.examples), *_ids(folded[:FOLDED], FOLDED_EXAMPLES)])
     full = [
         finding_view(finding, diagnosis, album, place=place, scale=scale, most=detail.examples, pictures=detail.drawn)
         for place, finding in enumerate(shown, start=1)
     ]
     closed = [
-        finding_view(finding, diagnosis, album, place=place, scale=scale, most=0, pictures=False)
+        finding_view(
+            finding,
+            diagnosis,
+            album,
+            place=place,
+            scale=scale,
+            pictures=False,
+            most=min(FOLDED_EXAMPLES, detail.examples) if place <= len(shown) + FOLDED else 0,
+        )
         for place, finding in enumerate(folded[: detail.lean], start=len(shown) + 1)
     ]
     above = {finding.id for finding in (*shown, *folded)}
@@ -303,7 +312,7 @@ def _model_line(run: RunRecord) -> str:
 
 
 def _method_line(record: MethodRecord) -> MethodLine:
-    options = ", ".join(f"{name} = {value}" for name, value in record.options.items() if value is not None)
+    options = ", ".join(f"{name} = {value}" for name, value in record.options.items() if value not in (None, ""))
     return MethodLine(
         name=record.name.replace("_", " "), status=record.status,
         proposed=count(record.proposed) if record.status == "done" else "",

@@ -6,13 +6,13 @@ from typing import Any
 
 from errata.core.diagnosis import Diagnosis
 from errata.core.finding import Finding
+from errata.describe.leading import leading_findings
 from errata.describe.numbers import counted, of_unit, percent, unit_noun
 from errata.describe.proofs import calibrated
 from errata.describe.sentences import barely, looked, numbers, title, verdict
 from errata.describe.wording import capitalised
 from errata.report.commands import folder_of
 from errata.report.findings import clipped
-from errata.report.runs import leading_findings
 
 __all__ = ["plain_summary", "summary"]
 
@@ -42,7 +42,9 @@ def summary(diagnosis: Diagnosis, *, width: int | None = None) -> Any:
             parts.append(_table(shown, diagnosis))
         rest = len(diagnosis.confirmed) - len(shown)
         if rest:
-            parts.append(Text(f"and {rest} more, smaller or folded under a better one", style="dim"))
+            parts.append(
+                Text(f"and {rest} more, smaller or folded under one that holds more of the errors", style="dim")
+            )
     if diagnosis.run.calibration is not None:
         parts.append(Text(f"Calibrated on these rows: {calibrated(diagnosis.run.calibration)}."))
     parts += [Text(f"! {of_unit(words, noun)}", style="yellow") for words in diagnosis.run.caveats]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from errata.core.dataset import Dataset
 from errata.core.diagnosis import Diagnosis
 from errata.core.errors import CannotRunError
-from errata.core.evidence import Examples
+from errata.core.evidence import Examples, Extremes
 from errata.report.rows import find_rows
 
 __all__ = ["stored_image", "write_media"]
@@ -59,4 +59,7 @@ def _shown_rows(diagnosis: Diagnosis, dataset: Dataset) -> list[int]:
         for item in finding.evidence:
             if isinstance(item, Examples):
                 shown.update(item.wrong + item.right)
+    for item in diagnosis.evidence:
+        if isinstance(item, Extremes):
+            shown.update(item.hardest + item.easiest)
     return sorted(find_rows(dataset, shown).values())

@@ -9,7 +9,7 @@ import pytest
 
 from errata.core.errors import UsageError
 from errata.core.evaluation import CONFIRM, Evaluation
-from errata.core.evidence import Examples, Statistic
+from errata.core.evidence import Examples, Extremes, Statistic
 from errata.core.method import Job
 from errata.methods.discover.failure_directions import FailureDirections, caption_scores
 
@@ -51,6 +51,20 @@ def test_a_planted_direction_is_found_in_its_class_alone(planted) -> None:
     rows = {one: row for row, one in enumerate(evaluation.dataset.ids())}
     assert hard[[rows[one] for one in shown.wrong]].mean() > 0.8
     assert not hard[[rows[one] for one in shown.right]].any()
+
+
+def test_the_run_shows_both_ends_of_every_direction(planted) -> None:
+    evaluation, hard = planted()
+    mine = job()
+    slices = FailureDirections().run(evaluation.explore(), mine)
+    assert len(mine.shown) == len(slices) > 0
+    first = mine.shown[0]
+    assert isinstance(first, Extremes)
+    assert (first.label, first.direction, first.column) == ("c1", 1, NAME)
+    rows = {one: row for row, one in enumerate(evaluation.dataset.ids())}
+    assert hard[[rows[one] for one in first.hardest]].mean() > 0.8
+    assert not hard[[rows[one] for one in first.easiest]].any()
+    assert first.hardest_wrong > first.easiest_wrong
 
 
 def test_the_score_is_a_calibrated_probability_of_being_wrong(embedded) -> None:

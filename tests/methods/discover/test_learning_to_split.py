@@ -10,6 +10,7 @@ import pytest
 from errata.core.embedded import Learned, embedded_from_json
 from errata.core.errors import UsageError
 from errata.core.evaluation import CONFIRM, Evaluation
+from errata.core.evidence import SplitLog, Statistic
 from errata.core.method import Job
 from errata.methods.discover.learning_to_split import LearningToSplit
 
@@ -81,6 +82,16 @@ def test_wrong_labels_are_a_split_of_the_data(embedded) -> None:
     assert any(shown.name == "loop 0" and "| train " in shown.words for shown in mine.shown)
     suspects = next(shown for shown in slices[0].evidence if getattr(shown, "name", "") == "suspected labels")
     assert 0.08 < suspects.value < 0.22
+    (log,) = (shown for shown in mine.shown if isinstance(shown, SplitLog))
+    assert log.systematic
+    assert [f"loop {loop.loop}" for loop in log.loops] == [one.name for one in _loops(mine)]
+    kept = log.loops[log.best]
+    assert kept.gap == pytest.approx(kept.validation - kept.test)
+    assert sum(kept.train_labels) + sum(kept.test_labels) == log.rows == len(evaluation.explore())
+
+
+def _loops(of: Job) -> list[Statistic]:
+    return [one for one in of.shown if isinstance(one, Statistic) and one.name.startswith("loop ")]
 
 
 def test_clean_data_have_no_systematic_split(embedded) -> None:
@@ -90,6 +101,10 @@ def test_clean_data_have_no_systematic_split(embedded) -> None:
     evaluation = embedded(x, given, rng.random(len(x)) < 0.1)
     assert not LearningToSplit(frozen=False, loops=3).run(evaluation.explore(), mine)
     assert "No systematic split" in mine.said[0]
+    (log,) = (shown for shown in mine.shown if isinstance(shown, SplitLog))
+    assert not log.systematic
+    assert log.words in mine.said[0]
+    assert len(log.loops) == len(_loops(mine))
 
 
 def test_the_same_seed_gives_the_same_rules(corner) -> None:

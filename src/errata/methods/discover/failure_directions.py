@@ -14,11 +14,12 @@ from errata.core.columns import Bool
 from errata.core.embedded import Direction, Space
 from errata.core.errors import UsageError
 from errata.core.evaluation import Evaluation
-from errata.core.evidence import Evidence, Examples, Statistic
+from errata.core.evidence import Evidence, Examples, Extremes, Statistic
 from errata.core.method import Job, check_range, method
 from errata.core.slices import Slice, claim_for
 from errata.ops.conjunctions import of_classes
 from errata.ops.embedding_ground import EmbeddingGround, standard_space
+from errata.ops.extremes import SHOWN, extremes_of
 from errata.ops.linear_svm import Plane, balanced, fit_svm
 from errata.stats.gain import gain
 
@@ -28,8 +29,6 @@ Floats = NDArray[np.float64]
 
 COSTS = tuple(np.logspace(-6, 0, 7).tolist())
 """The costs tried: seven steps of the logarithm from 1e-6 to 1, as published."""
-
-SHOWN = 6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,6 +41,7 @@ class FoundDirection:
     z         by how many standard deviations of chance `score` exceeds .5
     cost      the cost chosen
     evidence  the score, and the hardest and the easiest examples
+    extremes  the rows at either end of it, right or wrong, and what tells them apart
     """
 
     label: int
@@ -50,6 +50,7 @@ class FoundDirection:
     z: float
     cost: float
     evidence: tuple[Evidence, ...] = ()
+    extremes: Extremes | None = None
 
 
 @method(needs={"label", "wrong", "classification", "embedding"}, cite="Jain et al., ICLR 2023")
@@ -92,7 +93,9 @@ class FailureDirections:
 
     def run(self, evaluation: Evaluation, job: Job) -> list[Slice]:
         """The proposals, the class with the clearest failure first."""
-        found = sorted(self.directions_of(evaluation, job), key=lambda one: (-one.z, one.label))
+        found = self.directions_of(evaluation, job)
+        job.show(*(one.extremes for one in found if one.extremes is not None))
+        found.sort(key=lambda one: (-one.z, one.label))
         claim = claim_for(evaluation.metric)
         return [
             Slice(rule=one.rule, claim=claim, proposed_by=("failure_directions",), evidence=one.evidence)
@@ -147,6 +150,10 @@ class FailureDirections:
             found.append(FoundDirection(
                 label=label, rule=rule, score=best.score, z=best.z, cost=best.cost,
                 evidence=_evidence(evaluation, ground.rows[rows], wrong, held_out, best, number=len(found) + 1),
+                extremes=extremes_of(
+                    evaluation, ground.rows[rows], wrong, held_out, label=label, direction=len(found) + 1,
+                    column=ground.column, score=best.score,
+                ),
             ))  # fmt: skip
             basis.append(_unit(plane.weights))
             for folds in {id(two): two, id(more): more}.values():
