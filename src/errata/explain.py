@@ -131,10 +131,14 @@ def error_tree(evaluation: Evaluation, job: Job) -> tuple[Evidence, ...]:
 
 
 def examples(evaluation: Evaluation, columns: Sequence[str], *, members: Bool, job: Job) -> Examples:
-    """Members to look at: the wrong ones with the highest loss beside right ones of the same classes."""
-    held_out = evaluation.part(CONFIRM)
-    rows = np.arange(len(evaluation.dataset)) if held_out.rows is None else held_out.rows
+    """Members to look at: the wrong ones with the highest loss beside right ones of the same classes.
+
+    Ties by id, not by place in the file: of a file that is sorted by class the first rows are all of one.
+    """
+    data, held_out = evaluation.dataset, evaluation.part(CONFIRM)
+    rows = np.arange(len(data)) if held_out.rows is None else held_out.rows
     inside = rows[np.asarray(held_out.of(members), dtype=bool)]
+    inside = inside[np.lexsort((data.occurrence[inside], data.id_hash[inside]))]
     loss = evaluation.loss[inside]
     if not evaluation.binary_loss:
         order = np.argsort(-loss, kind="stable")

@@ -12,7 +12,7 @@ from errata.confirm import Confirmation, confirm
 from errata.core.codec import decode, encode
 from errata.core.columns import Column, Table
 from errata.core.dataset import Dataset
-from errata.core.embedded import Near, Space
+from errata.core.embedded import Direction, Near, Space
 from errata.core.evaluation import CONFIRM, Evaluation
 from errata.core.evidence import Evidence, Predicate, Statistic
 from errata.core.finding import Finding
@@ -23,7 +23,9 @@ from errata.describe import describe
 from errata.describe.failure_types import scene_of, with_failure_type
 from errata.describe.predicate import predicate_for
 from errata.describe.reasons import with_reasons
+from errata.describe.sentences import title
 from errata.evaluate import evaluate
+from errata.ops.conjunctions import imitate
 
 N = 4_000
 
@@ -101,6 +103,30 @@ def test_a_slice_that_nothing_captures_says_so() -> None:
     assert predicate is not None
     assert predicate.where is None
     assert "No predicate" in predicate.words
+
+
+def test_the_class_of_a_finding_alone_is_no_predicate_of_it() -> None:
+    one = world(told=False)
+    rule = Direction(
+        column="embedding:raw", space=Space(), weights=np.array([1.0, 0.0]), bias=0.0, cut=-0.3,
+        given=Where.parse("y = 1"),
+    )  # fmt: skip
+    finding = replace(confirmed(one)[0], rule=rule)
+    members = rule.members(one)
+    explore = one.explore()
+    assert imitate(explore.of(members), explore) == Where.parse("y = 1"), "more than half of the class"
+    predicate = predicate_for(finding, one, members=members)
+    assert predicate is not None
+    assert predicate.where is None
+
+
+def test_quotes_within_the_quotes_are_single() -> None:
+    one = world()
+    finding, found = confirmed(one)
+    predicate = predicate_for(finding, one, members=found.members[finding.id])
+    assert predicate is not None
+    told = replace(finding, evidence=(replace(predicate, where='`contains "white"` = false'),))
+    assert title(told, None).endswith("roughly “Texts that do not contain ‘white’”")
 
 
 def test_the_title_names_it_and_a_run_keeps_it() -> None:

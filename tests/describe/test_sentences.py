@@ -119,6 +119,8 @@ def test_verdicts(by_hand, run):
     assert verdict(one).startswith("One group of rows errs more often than the rest: it holds")
     near = replace(one.findings[0], metric=effect(interval=(-0.01, 0.4)))
     assert verdict(replace(one, findings=(near,))).startswith("One group of rows barely errs more often than the rest")
+    barely_first = (replace(near, share_of_errors=0.9), *run.findings[1:])
+    assert "the worst holds 90 %" not in verdict(replace(run, findings=barely_first))
     nothing = by_hand.nothing_run()
     assert verdict(nothing) == (
         "Nothing found: no group of rows errs more than the rest by a margin that these data can prove; "

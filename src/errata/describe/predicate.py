@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from errata.core.columns import Bool
+from errata.core.embedded import Embedded
 from errata.core.evaluation import Evaluation
 from errata.core.evidence import Predicate
 from errata.core.finding import Effect, Finding
 from errata.core.rules import Where
+from errata.core.slices import Rule
 from errata.describe.numbers import is_rate, percent, shown, unit_noun
 from errata.describe.wording import Wording
 from errata.ops.conjunctions import imitate
@@ -20,6 +22,9 @@ __all__ = ["predicate_for"]
 MOST_ROWS = 10_000
 """Explore rows that the predicate is fitted on: more move its cuts by less than people would round them."""
 
+MOST_OTHERS = 0.5
+"""Share of the comparable rows outside the finding that its predicate may select (ours)."""
+
 LEVEL = 0.95
 """Of the interval where the finding has none of its own."""
 
@@ -28,8 +33,9 @@ def predicate_for(finding: Finding, evaluation: Evaluation, *, members: Bool) ->
     """The predicate that selects nearly the members of a finding; None where its own rule is one.
 
     Fitted on explore rows over measured attributes, metadata, n-grams and the label, never over the model's output; of
-    the fit, half of the rows that it or the finding selects must be selected by both, else `where` is None. Precision,
-    recall and lift are of confirm rows, which had no part in choosing it, with the rates of proof.md section 4.
+    the fit, half of the rows that it or the finding selects must be selected by both, and at most half of the others
+    that the finding is kept to (such as those of its class) by it, else `where` is None. Precision, recall and lift are
+    of confirm rows, which had no part in choosing it, with the rates of proof.md section 4.
 
     members  (N,) bool over all rows of the evaluation
     """
@@ -37,14 +43,26 @@ def predicate_for(finding: Finding, evaluation: Evaluation, *, members: Bool) ->
         return None
     explore = evaluation.explore()
     explore = explore.take(np.arange(0, len(explore), max(1, -(-len(explore) // MOST_ROWS))))
-    where = imitate(np.asarray(explore.of(members), dtype=bool), explore)
+    inside = np.asarray(explore.of(members), dtype=bool)
+    where = imitate(inside, explore)
     noun = unit_noun(evaluation.dataset.modality)
-    if where is None:
+    if where is None or not _tells_apart(where, inside, finding.rule, explore):
         return Predicate(
             where=None,
             words=f"No predicate over measured attributes and columns selects these {noun}: look at them below.",
         )
     return _scored(where, finding, evaluation, members)
+
+
+def _tells_apart(where: Where, inside: Bool, rule: Rule, explore: Evaluation) -> bool:
+    """Whether a predicate leaves out at least half of the comparable rows that do not belong.
+
+    Members that are half of their class are met by "labelled 8" alone, which says nothing of them.
+    """
+    given = rule.given if isinstance(rule, Embedded) else None
+    others = ~inside if given is None else ~inside & np.asarray(given.members(explore), dtype=bool)
+    chosen = np.asarray(where.members(explore), dtype=bool)
+    return int((chosen & others).sum()) <= MOST_OTHERS * int(others.sum())
 
 
 def _scored(where: Where, finding: Finding, evaluation: Evaluation, members: Bool) -> Predicate:

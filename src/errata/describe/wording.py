@@ -32,9 +32,9 @@ from errata.describe.cuts import (
     span,
 )
 from errata.describe.directions import directed, directed_span, directed_whole
+from errata.describe.grams import containing, holds_gram, of_texts
 from errata.describe.labels import label_title
 from errata.describe.numbers import listed, unit_noun
-from errata.ops.measure.grams import gram_of
 
 if TYPE_CHECKING:
     from errata.ops.measure.attribute import Attribute
@@ -148,7 +148,7 @@ class Wording:
         pictured = [term for term in rest if self._pictures(term)]
         plain = self._conjunction([term for term in rest if not self._pictures(term)])
         if pictured:
-            measured = "texts" if all(_of_texts(term) for term in pictured) else "images"
+            measured = "texts" if all(of_texts(term) for term in pictured) else "images"
             noun = measured if noun == "rows" else noun
             words = f"{noun} {self._conjunction(pictured)}"
             return capitalised(f"{words}, where {plain}" if plain else words)
@@ -206,7 +206,7 @@ class Wording:
     def _pictures(self, term: Test) -> bool:
         if not isinstance(term, Compare | OneOf | Missing | Present):
             return False
-        return _attribute(term.column) is not None or _holds_gram(term) is not None
+        return _attribute(term.column) is not None or holds_gram(term) is not None
 
     def explanations(self, rule: Rule) -> tuple[str, ...]:
         """What the measured attributes that a rule reads mean, one sentence each."""
@@ -239,14 +239,7 @@ class Wording:
         for index, term in enumerate(terms):
             if index in done:
                 continue
-            same = [index]
-            if isinstance(term, Compare) and term.op not in ("=", "!="):
-                same += [
-                    later
-                    for later, other in enumerate(terms)
-                    if later > index and isinstance(other, Compare) and other.column == term.column
-                    and other.op not in ("=", "!=")
-                ]  # fmt: skip
+            same = [index, *(at for at in range(index + 1, len(terms)) if _said_together(term, terms[at]))]
             done.update(same)
             parts.append(self._remembered(tuple(terms[at] for at in same)))
         if len(parts) > 1:
@@ -276,7 +269,7 @@ class Wording:
         if isinstance(term, Compare) and term.op not in ("=", "!="):
             return self._cuts([cut for cut in terms if isinstance(cut, Compare)])
         assert isinstance(term, Compare | OneOf | Missing | Present)
-        return self._atom(term)
+        return containing(terms) if holds_gram(term) is not None else self._atom(term)
 
     def _either(self, test: Or) -> str:
         columns = {term.column for term in test.terms if isinstance(term, Compare | OneOf | Missing)}
@@ -304,9 +297,7 @@ class Wording:
         return ", or missing" if found is None or bool(found.missing().any()) else ""
 
     def _atom(self, term: Atom) -> str:
-        name, attribute, held = self.name(term.column), _attribute(term.column), _holds_gram(term)
-        if held is not None:
-            return f"that {'contain' if held else 'do not contain'} “{gram_of(term.column)}”"
+        name, attribute = self.name(term.column), _attribute(term.column)
         if isinstance(term, Missing):
             return f"whose {name} cannot be measured" if attribute else f"{name} is missing"
         if isinstance(term, Present):
@@ -468,17 +459,14 @@ def _attribute(name: str) -> Attribute | None:
     return None
 
 
-def _holds_gram(term: Atom) -> bool | None:
-    """Whether a test asks for texts with an n-gram, or without; None where it asks something else."""
-    if gram_of(term.column) is None or not isinstance(term, Compare) or not isinstance(term.value, bool):
-        return None
-    return term.value if term.op == "=" else not term.value if term.op == "!=" else None
-
-
-def _of_texts(term: Test) -> bool:
-    return isinstance(term, Compare | OneOf | Missing | Present) and (
-        term.column.startswith("text.") or gram_of(term.column) is not None
-    )
+def _said_together(term: Test, other: Test) -> bool:
+    """Whether two conditions are one in words: two cuts of a column, two words that texts lack."""
+    if not isinstance(term, Compare) or not isinstance(other, Compare):
+        return False
+    held = holds_gram(term)
+    if held is not None:
+        return held is holds_gram(other)
+    return term.column == other.column and not {term.op, other.op} & {"=", "!="}
 
 
 def _names_colour(attribute: Attribute | None) -> TypeGuard[Attribute]:

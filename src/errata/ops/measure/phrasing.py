@@ -91,13 +91,15 @@ _LENGTH = (
            lambda t: t.sentences),
     _count("line_breaks", "line breaks", "Number of line breaks.", lambda t: t.equal("\n")),
     Attribute(
-        name="text.word_length", noun="mean word length", high="with words longer than", low="with words shorter than",
-        unit="letters", explanation="Letters and digits of all words over the number of words.",
+        name="text.word_length", noun="mean word length", high="with a mean word length over",
+        low="with a mean word length under", unit="letters",
+        explanation="Letters and digits of all words over the number of words.",
         measured=lambda t: ratio(t.word_letters, t.words),
     ),
     Attribute(
-        name="text.sentence_length", noun="mean sentence length", high="with sentences longer than",
-        low="with sentences shorter than", unit="words", explanation="Number of words over the number of sentences.",
+        name="text.sentence_length", noun="mean sentence length", high="with a mean sentence length over",
+        low="with a mean sentence length under", unit="words",
+        explanation="Number of words over the number of sentences.",
         measured=lambda t: ratio(t.words, t.sentences),
     ),
     Attribute(
