@@ -266,7 +266,9 @@ def page(rows: Sequence[Row]) -> str:
         "# Validity", "",
         "`benchmarks/validity.py`, whose first lines say what is counted. Alpha .05. In brackets 95 % Monte Carlo",
         "limits (Clopper-Pearson). The false-discovery rate is the mean over runs of false over confirmed; intervals",
-        "are those of confirmed findings at their adjusted level. Alpha-investing: runs with a false report.",
+        "are those of confirmed findings at their adjusted level: where there is nothing to find only false findings",
+        "are confirmed, and their intervals seldom cover; over all runs their share stays below that of false reports.",
+        "Alpha-investing: runs with a false report.",
     ]  # fmt: skip
     for data, proof in dict.fromkeys((row.data, row.proof) for row in rows):
         part = [row for row in rows if (row.data, row.proof) == (data, proof)]

@@ -13,7 +13,9 @@ from errata.core.errors import UsageError
 from errata.core.finding import Finding
 from errata.core.ids import Ids
 from errata.core.slices import MISLABELLED, Slice
+from errata.describe.sentences import verdict
 from errata.proof.labels import review_order
+from errata.report.page import write_report
 from errata.store.directory import load, save
 from errata.store.review import review_labels, write_review
 
@@ -124,3 +126,12 @@ def test_cells_that_a_spreadsheet_would_run_are_quoted(listed, tmp_path) -> None
     assert ",'=row" in path.read_text(encoding="utf-8")
     answer(path, lambda place: "w")
     assert review_labels(diagnosis, path).findings[0].status == "confirmed"
+
+
+def test_labels_in_doubt_are_seen_though_nothing_proves_them(listed, tmp_path) -> None:
+    assert verdict(listed).endswith("; 30 labels are in doubt.")
+    page = write_report([listed], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Labels in doubt" in page
+    assert f'finding-{listed.findings[-1].id}"' in page
+    reviewed = replace(listed, findings=(*listed.findings[:-1], replace(listed.findings[-1], status="rejected")))
+    assert "in doubt." not in verdict(reviewed)

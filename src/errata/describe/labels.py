@@ -28,8 +28,8 @@ def label_outcome(finding: Finding) -> str:
         return "nobody has looked at them yet"
     # Planted flips cannot tell a wrong label from a hard row: measured on reviews, the list was mostly of the latter.
     return (
-        f"if wrong labels are random flips, about {100 * expected.value:.0f} % of them{_span(expected)}; hard rows "
-        "look the same, and nobody has looked yet"
+        f"if wrong labels are random flips, about {100 * expected.value:.0f} % of them are wrong{_span(expected)}; "
+        "hard rows look the same, and nobody has looked yet"
     )
 
 

@@ -13,6 +13,7 @@ from errata.core.diagnosis import Detectable, Diagnosis
 from errata.core.evaluation import Evaluation
 from errata.core.evidence import Comparison, Predicate
 from errata.core.finding import Finding
+from errata.core.ids import Ids
 from errata.core.rules import Where
 from errata.describe.labels import label_outcome
 from errata.describe.leading import notable_seen, sharpest, unfolded
@@ -233,6 +234,17 @@ def detectable_near(curve: Sequence[Detectable], share: float = 0.05) -> Detecta
 
 def verdict(diagnosis: Diagnosis) -> str:
     """One sentence for a whole run, also where nothing was found."""
+    doubted = sum(
+        len(finding.rule) for finding in diagnosis.findings
+        if finding.status == "suspected" and isinstance(finding.rule, Ids)
+    )  # fmt: skip
+    if not doubted:
+        return _verdict(diagnosis)
+    labels = "1 label is" if doubted == 1 else f"{doubted:,} labels are"
+    return f"{_verdict(diagnosis).removesuffix('.')}; {labels} in doubt."
+
+
+def _verdict(diagnosis: Diagnosis) -> str:
     confirmed = diagnosis.confirmed
     if confirmed:
         return _found(unfolded(diagnosis), diagnosis)

@@ -98,6 +98,7 @@ class RunView:
     worst: tuple[FindingView, ...]
     shown: tuple[FindingView, ...]
     folded: tuple[FindingView, ...]
+    doubted: tuple[FindingView, ...]
     lean: tuple[Lean, ...]
     lean_left: int
     near_misses: tuple[Lean, ...]
@@ -128,6 +129,7 @@ class _Views:
 
     shown: tuple[FindingView, ...]
     folded: tuple[FindingView, ...]
+    doubted: tuple[FindingView, ...]
     lean: tuple[Lean, ...]
     left: int
     near_misses: tuple[Lean, ...]
@@ -149,6 +151,7 @@ def run_view(diagnosis: Diagnosis, *, prefix: str, detail: Detail) -> RunView:
         created=_date(run.created), verdict=verdict(diagnosis), looked=looked(diagnosis), untested=not run.tested,
         noun=noun, found=bool(leading), seen=bool(leading) and not diagnosis.confirmed,
         worst=views.shown[:WORST], shown=views.shown, folded=views.folded,
+        doubted=views.doubted,
         lean=views.lean, lean_left=views.left, near_misses=views.near_misses,
         curve=curve(run.detectable, leading, metric=run.metric, confirm=run.rows.get("confirm", 0), noun=noun),
         tree=icicle(trees[0], metric=run.metric, wording=Wording(diagnosis.evaluation)) if trees else None,
@@ -189,7 +192,13 @@ def _views(diagnosis: Diagnosis, album: Album, detail: Detail) -> _Views:
         )
         for place, finding in enumerate(folded[: detail.lean], start=len(shown) + 1)
     ]
-    above = {finding.id for finding in (*shown, *folded)}
+    suspected = [finding for finding in diagnosis.findings if finding.status == "suspected"]
+    album.know(_ids(suspected, detail.examples))
+    doubted = [
+        finding_view(finding, diagnosis, album, place=place, scale=scale, most=detail.examples, pictures=detail.drawn)
+        for place, finding in enumerate(suspected, start=len(shown) + len(folded) + 1)
+    ]
+    above = {finding.id for finding in (*shown, *folded, *suspected)}
     others = [finding for finding in diagnosis.findings if finding.id not in above]
     near = [finding for finding in others if finding.status in ("rejected", "seen") and finding.p_value is not None]
     near.sort(key=lambda finding: finding.p_value or 0.0)
@@ -197,6 +206,7 @@ def _views(diagnosis: Diagnosis, album: Album, detail: Detail) -> _Views:
     return _Views(
         shown=tuple(full),
         folded=tuple(closed),
+        doubted=tuple(doubted),
         lean=tuple(lean_view(finding, diagnosis, prefix=album.prefix) for finding in others[: detail.lean]),
         left=max(0, len(others) - detail.lean) + max(0, len(folded) - detail.lean),
         near_misses=tuple(lean_view(finding, diagnosis, prefix=album.prefix) for finding in near[:NEAR_MISSES]),
