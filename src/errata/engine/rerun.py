@@ -18,11 +18,11 @@ from errata.engine.propose import propose
 
 __all__ = ["LONGEST", "Proposer", "Trying", "portable"]
 
-LONGEST = 2.5
-"""Seconds of processor time that the methods of one fold may take together: a hundred reruns of five folds then take
-ten minutes on two cores. The cheapest are kept; what else the machine does meanwhile does not matter."""
+LONGEST = 1.0
+"""Seconds that the methods of one fold may take together: a hundred reruns of five folds then take
+four minutes on two cores. The cheapest are kept; what else the machine does meanwhile counts little."""
 
-PATIENCE = 4.0
+PATIENCE = 10.0
 """Up to so many times `LONGEST` a method is run a second time before it is left out: its first run loads libraries."""
 
 
@@ -63,9 +63,9 @@ class Trying:
         keys: dict[int, list[str]] = {}
         slices: dict[int, tuple[Slice, ...]] = {}
         for at, method in enumerate(self._methods if self._kept is None else self._kept):
-            began = time.process_time()
+            began = _Clock()
             ran = propose([method], evaluation, _job(evaluation, self._seed))
-            seconds[at], slices[at] = time.process_time() - began, ran.slices
+            seconds[at], slices[at] = began.seconds, ran.slices
             keys[at] = self._note(ran.records)
         if trial:
             kept = self._tried_twice(seconds, evaluation)
@@ -100,9 +100,9 @@ class Trying:
         kept = self._cheapest(seconds)
         for at in sorted(seconds.keys() - set(kept), key=lambda at: seconds[at]):
             if seconds[at] <= PATIENCE * self._longest:
-                began = time.process_time()
+                began = _Clock()
                 propose([self._methods[at]], evaluation, _job(evaluation, self._seed))
-                seconds[at] = min(seconds[at], time.process_time() - began)
+                seconds[at] = min(seconds[at], began.seconds)
         return self._cheapest(seconds)
 
     def _cheapest(self, seconds: dict[int, float]) -> list[int]:
@@ -135,6 +135,17 @@ class Trying:
                 )  # fmt: skip
             self._records[key] = record
         return keys
+
+
+class _Clock:
+    """Seconds since it was made: of the wall, or of the processor where other work on the machine has slowed it."""
+
+    def __init__(self) -> None:
+        self._wall, self._processor = time.perf_counter(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        return min(time.perf_counter() - self._wall, time.process_time() - self._processor)
 
 
 def portable(evaluation: Evaluation) -> Evaluation:
