@@ -79,3 +79,33 @@ def predicted() -> pd.DataFrame:
         "age": rng.integers(18, 90, n), "city": rng.choice(["cairo", "lima", "oslo"], n),
         "income": rng.normal(50, 10, n).round(3), "label": label, "prediction": prediction,
     })  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def make_pair(tmp_path_factory):
+    """Makes the folder of a tiny CLIP-like pair with random weights that knows some words."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+
+    def made(words: list[str]) -> Path:
+        folder = tmp_path_factory.mktemp("pair")
+        torch.manual_seed(2)
+        listed = folder.parent / f"{folder.name}-words.txt"
+        listed.write_text("\n".join(words) + "\n")
+        small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+        text = transformers.CLIPTextConfig(
+            **small, vocab_size=len(words), max_position_embeddings=16, bos_token_id=2, eos_token_id=3, pad_token_id=0
+        )
+        vision = transformers.CLIPVisionConfig(**small, image_size=16, patch_size=8)
+        config = transformers.CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=12)
+        transformers.CLIPModel(config).eval().save_pretrained(folder)
+        transformers.BertTokenizerFast(str(listed)).save_pretrained(folder)
+        said = {
+            "do_resize": True, "size": {"height": 16, "width": 16}, "resample": 2, "do_rescale": True,
+            "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": [0.5, 0.5, 0.5],
+            "image_std": [0.5, 0.5, 0.5], "image_processor_type": "ViTImageProcessor",
+        }  # fmt: skip
+        (folder / "preprocessor_config.json").write_text(json.dumps(said))
+        return folder
+
+    return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -36,26 +35,8 @@ def sentences(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pair")
-    torch.manual_seed(2)
-    words = folder.parent / "pair-words.txt"
-    words.write_text("\n".join(WORDS) + "\n")
-    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    text = transformers.CLIPTextConfig(
-        **small, vocab_size=len(WORDS), max_position_embeddings=16, bos_token_id=2, eos_token_id=3, pad_token_id=0
-    )
-    vision = transformers.CLIPVisionConfig(**small, image_size=16, patch_size=8)
-    config = transformers.CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=12)
-    transformers.CLIPModel(config).eval().save_pretrained(folder)
-    transformers.BertTokenizerFast(str(words)).save_pretrained(folder)
-    said = {
-        "do_resize": True, "size": {"height": 16, "width": 16}, "resample": 2, "do_rescale": True,
-        "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
-        "image_processor_type": "ViTImageProcessor",
-    }  # fmt: skip
-    (folder / "preprocessor_config.json").write_text(json.dumps(said))
-    return folder
+def pair(make_pair):
+    return make_pair(WORDS)
 
 
 def test_a_sentence_is_the_mean_of_its_tokens(sentences) -> None:

@@ -19,7 +19,6 @@ from errata.datasets.text import as_texts, missing_note, text_column, text_conte
 
 __all__ = ["assemble", "category_of"]
 
-_READABLE = ("number", "category", "boolean", "datetime")
 
 
 def assemble(

@@ -17,7 +17,7 @@ from errata.core.ids import Ids
 from errata.core.rules import Where
 from errata.describe.labels import label_outcome
 from errata.describe.leading import notable_seen, sharpest, unfolded
-from errata.describe.numbers import Shown, counted, is_rate, listed, number, percent, points, shown, unit_noun
+from errata.describe.numbers import Shown, counted, is_rate, number, percent, points, shown, unit_noun
 from errata.describe.wording import Subject, Wording, capitalised, level_text, memory
 
 __all__ = ["Numbers", "Style", "barely", "describe", "detectable_near", "numbers", "sentence", "title", "verdict"]
@@ -345,8 +345,3 @@ def looked(diagnosis: Diagnosis) -> str:
     size = points(point.difference) if is_rate(run.metric) else number(point.difference)
     where = f"in {percent(point.share)} of the {_noun(diagnosis)}"
     return f"{capitalised(tested)} tested; {where}, differences under {size} could hide."
-
-
-def listed_names(names: Sequence[str]) -> str:
-    """Names of columns in a sentence."""
-    return listed([level_text(name) for name in names], most=8)

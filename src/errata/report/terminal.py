@@ -18,7 +18,6 @@ __all__ = ["plain_summary", "summary"]
 
 MOST = 10
 NARROW = 76  # columns; under it each finding is a paragraph
-_BAR = 10
 
 
 def summary(diagnosis: Diagnosis, *, width: int | None = None) -> Any:
