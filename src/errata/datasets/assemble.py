@@ -20,7 +20,6 @@ from errata.datasets.text import as_texts, missing_note, text_column, text_conte
 __all__ = ["assemble", "category_of"]
 
 
-
 def assemble(
     columns: dict[str, Column],
     *,
