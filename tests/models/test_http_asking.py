@@ -189,6 +189,17 @@ def test_calls_are_never_more_than_allowed(tmp_path):
         assert server.repeated == 0
 
 
+def test_all_allowed_calls_are_made_however_slow_the_disk(tmp_path, monkeypatch):
+    write = Kept._write
+    monkeypatch.setattr(Kept, "_write", lambda self, line: (time.sleep(0.02), write(self, line)))
+    with served(by_age) as server:
+        model, frame = model_at(server, 500, folder=tmp_path, batch=10)
+        model.limit(20)
+        with pytest.raises(StoppedError, match="are spent"):
+            model.predict(frame)
+        assert server.calls == 20
+
+
 def test_equal_rows_are_asked_once():
     frame = pd.DataFrame({"age": [1, 2, 1, 2, 1], "id": ["a", "b", "a", "b", "a"]})
     with served(by_age) as server:

@@ -328,7 +328,9 @@ class Asking:
                 end = lost(error)
             if not end.gone:
                 said = zip(places, end.said, strict=True) if end.end == "answered" else ()
-                self.kept.called({job.digests[place]: one for place, one in said})
+                with self._lock:  # noted and no longer under way in one step: in between it would count twice
+                    self._sent, sent = self._sent - 1, False
+                    self.kept.called({job.digests[place]: one for place, one in said})
         finally:  # also at Ctrl-C
             if sent:
                 with self._lock:
