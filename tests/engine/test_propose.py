@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,6 +39,31 @@ class Broken:
         raise ZeroDivisionError("by nothing")
 
 
+@method(needs={"torch"})
+@dataclass(frozen=True, kw_only=True)
+class Deep:
+    """Reads a large library while others are at work."""
+
+    def run(self, evaluation: Evaluation, job: Job) -> Sequence[Slice]:
+        import torch
+
+        assert torch.Tensor
+        return []
+
+
+@method()
+@dataclass(frozen=True, kw_only=True)
+class Curious:
+    """Looks at that library, as scipy.stats does, once somebody has begun to load it."""
+
+    def run(self, evaluation: Evaluation, job: Job) -> Sequence[Slice]:
+        until = time.monotonic() + 0.2
+        while "torch" not in sys.modules and time.monotonic() < until:
+            time.sleep(0.001)
+        assert hasattr(sys.modules.get("torch"), "Tensor")
+        return []
+
+
 @method(needs={"gradients"})
 @dataclass(frozen=True, kw_only=True)
 class Demanding:
@@ -58,6 +85,20 @@ def test_a_method_that_fails_or_cannot_run_is_a_record_and_the_others_go_on() ->
     assert "needs gradients" in made.records[1].message
     assert made.records[2].options == {"age": 40}
     assert [one.rule.text for one in made.slices] == ["age < 40"]
+
+
+def test_no_method_sees_another_s_library_half_loaded(tmp_path, monkeypatch) -> None:
+    (tmp_path / "torch.py").write_text(
+        "import time\ntime.sleep(0.2)\nTensor = int\nset_num_threads = abs\ndef get_num_threads(): return 1\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr("errata.engine.propose.cores", lambda: 2)
+    try:
+        made = propose([Deep(), Curious()], planted("literal", n=1_000, seed=0).evaluation(), job())
+    finally:
+        sys.modules.pop("torch", None)
+    assert [record.message for record in made.records] == ["", ""]
 
 
 def test_a_rule_proposed_twice_is_one_slice_of_its_proposers() -> None:

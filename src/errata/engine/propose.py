@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -60,6 +61,8 @@ def propose(methods: Sequence[Any], evaluation: Evaluation, job: Job) -> Proposa
     if workers < 2:
         done = [work(index) for index in range(len(planned))]
     else:
+        if any("torch" in info(method).needs and not _lacks(method, evaluation, watch.job) for method in planned):
+            import_module("torch")  # half loaded by one thread it breaks scipy.stats, which looks at it, in another
         # Methods share the cores: each with as many threads as there are cores would stand in the others' way.
         with numeric_threads(max(1, cores() // workers)), ThreadPoolExecutor(workers) as pool, watch.stopping():
             done = list(pool.map(work, range(len(planned))))
@@ -165,7 +168,7 @@ def _ran(method: Any, evaluation: Evaluation, explore: Evaluation, job: Job) -> 
 
 
 def _run(method: Any, evaluation: Evaluation, explore: Evaluation, job: Job) -> tuple[str, str, tuple[Slice, ...]]:
-    missing = _lacks(info(method).needs, evaluation, job)
+    missing = _lacks(method, evaluation, job)
     if missing:
         return "skipped", missing, ()
     if job.budget is not None and job.budget <= 0.0:
@@ -181,8 +184,9 @@ def _run(method: Any, evaluation: Evaluation, explore: Evaluation, job: Job) -> 
         return "failed", f"{type(error).__name__}: {error}", ()
 
 
-def _lacks(needs: frozenset[str], evaluation: Evaluation, job: Job) -> str:
+def _lacks(method: Any, evaluation: Evaluation, job: Job) -> str:
     """Why a method cannot run, or nothing."""
+    needs = info(method).needs
     have = {"label", evaluation.task}
     if evaluation.binary_loss:
         have.add("wrong")
