@@ -292,6 +292,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pools", nargs="*", default=list(POOLS), choices=list(POOLS))
     parser.add_argument("--kinds", nargs="*")
+    parser.add_argument("--draws", nargs="*", type=int, default=[0], help="draws of the settings; 0 is the first")
     parser.add_argument("--every", type=int, default=1, help="take each n-th setting")
     parser.add_argument("--null", type=int, default=4, help="each n-th setting also with nothing planted; 0 for none")
     parser.add_argument("--jobs", type=int, default=2)
@@ -301,7 +302,8 @@ def main() -> None:
     if asked.keep is not None:
         asked.keep.mkdir(parents=True, exist_ok=True)
     os.environ["OMP_NUM_THREADS"] = "1"
-    chosen = [s for s in settings(asked.pools) if not asked.kinds or s.kind in asked.kinds][:: asked.every]
+    every = [setting for draw in asked.draws for setting in settings(asked.pools, draw=draw)]
+    chosen = [s for s in every if not asked.kinds or s.kind in asked.kinds][:: asked.every]
     jobs = [(setting, bool(asked.null) and at % asked.null == 0, asked.keep) for at, setting in enumerate(chosen)]
     outcomes = []
     with get_context("spawn").Pool(asked.jobs) as pool:

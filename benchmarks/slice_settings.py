@@ -71,21 +71,18 @@ class Planted:
     truth: np.ndarray
 
 
-def settings(pools: Sequence[str], *, seeds: int = 1) -> Iterator[Setting]:
-    """All settings of some pools, in a fixed order."""
+def settings(pools: Sequence[str], *, draw: int = 0) -> Iterator[Setting]:
+    """All settings of some pools, in a fixed order; another `draw` has other slices' rows, answers and folds."""
     for name in pools:
         pool = load(name)
         for target, positive in pool.targets.items():
             inside = [pool.names[code] for code in range(len(pool.names)) if (positive & (pool.sub == code)).any()]
             for slice_ in inside[:5]:
-                for seed in range(seeds):
-                    for strength in (0.03, 0.05, 0.1):
-                        yield Setting(pool=name, kind="rare", target=target, slice=slice_, strength=strength, seed=seed)
-                    for strength in (0.2, 0.3):
-                        yield Setting(
-                            pool=name, kind="noisy", target=target, slice=slice_, strength=strength, seed=seed
-                        )
-            for seed in range(5 * seeds):
+                for strength in (0.03, 0.05, 0.1):
+                    yield Setting(pool=name, kind="rare", target=target, slice=slice_, strength=strength, seed=draw)
+                for strength in (0.2, 0.3):
+                    yield Setting(pool=name, kind="noisy", target=target, slice=slice_, strength=strength, seed=draw)
+            for seed in range(5 * draw, 5 * draw + 5):
                 for strength in (0.2, 0.4, 0.6, 0.8):
                     yield Setting(
                         pool=name, kind="correlation", target=target, slice="cue", strength=strength, seed=seed

@@ -106,6 +106,6 @@ def test_gains_on_all_rows_are_the_gain_of_the_fit_and_errors_are_told_apart() -
     normal = normal_scores(np.stack([score, rng.standard_normal(2_000)]))
     fitted = fit_error_mixture(normal, levels)
     np.testing.assert_allclose(fitted.gains(normal, levels, base=levels)[0], fitted.gain[0], rtol=0.02)
-    told = fitted.error_gain(normal, wrong)
+    told = fitted.error_gain(normal, wrong, base=wrong)
     assert told[0] > 50 > abs(told[1])
     assert (fitted.prior_odds(normal)[0].argsort() == score.argsort()).all()

@@ -182,26 +182,53 @@ def test_where_the_score_explains_the_doubt_the_order_is_the_score() -> None:
     scores = np.stack([np.where(label == code, given, 1 - given) for code in (0, 1)], axis=1)
     evaluation = replace(evaluation, scores=scores.astype(np.float32))
     held = evaluation.part(CONFIRM)
-    first = found_in(evaluation, [RIGHT])[0]
+    found = found_in(evaluation, [RIGHT])
+    assert found[0].cell is not None, "a slice along the border says no more than the confusion, which reads better"
+    first = found[1]
     for code in (0, 1):
         rows = held.view().labels == code
         by_lead, by_score = np.argsort(-first.membership[rows]), np.argsort(-x[held.rows][rows, 0])
         assert (by_lead == by_score).all()
 
 
-def test_what_tells_wrong_from_right_comes_before_what_tells_doubt() -> None:
+def doubted(inside: float) -> Evaluation:
+    """Rows that the model doubts along the second dimension, wrong there in 4 % as anywhere; far along the first one,
+    where it doubts nothing, they are wrong in `inside`."""
     rng = np.random.default_rng(0)
     n = 4_000
     x, label = rng.standard_normal((n, 5)), rng.integers(0, 2, n)
-    doubted = x[:, 1] > 1.2
-    wrong = rng.random(n) < np.where(x[:, 0] > 2, 0.7, np.where(doubted, 0.15, 0.04))
-    sure = np.where(doubted, rng.uniform(0.5, 0.7, n), rng.uniform(0.7, 1.0, n))
+    doubtful = x[:, 1] > 1.2
+    wrong = rng.random(n) < np.where(x[:, 0] > 2, inside, 0.04)
+    sure = np.where(doubtful, rng.uniform(0.5, 0.7, n), rng.uniform(0.7, 1.0, n))
     given = np.where(wrong, rng.uniform(0.1, 0.5, n), sure)
     evaluation = evaluation_of(x, label, np.where(wrong, 1 - label, label))
     scores = np.stack([np.where(label == code, given, 1 - given) for code in (0, 1)], axis=1)
-    evaluation = replace(evaluation, scores=scores.astype(np.float32))
-    doubtful = along([0, 1, 0, 0, 0], "doubtful", cut=1.2)
-    found = found_in(evaluation, [doubtful, RIGHT])
+    return replace(evaluation, scores=scores.astype(np.float32))
+
+
+DOUBTFUL = along([0, 1, 0, 0, 0], "doubtful", cut=1.2)
+
+
+def test_what_tells_wrong_from_right_comes_before_what_tells_doubt() -> None:
+    found = found_in(doubted(inside=0.7), [DOUBTFUL, RIGHT])
     by_evidence = sorted((lead for lead in found if lead.slice is not None), key=lambda lead: -lead.evidence)
-    assert by_evidence[0].slice is doubtful
+    assert by_evidence[0].slice is DOUBTFUL
     assert found[0].slice is RIGHT
+
+
+def test_a_confusion_comes_before_a_slice_that_tells_doubt_alone() -> None:
+    found = found_in(doubted(inside=0.04), [DOUBTFUL])
+    assert [lead.slice for lead in found] == [None, DOUBTFUL, None]
+    assert found[1].holds
+
+
+def test_what_alike_slices_say_on_average_is_the_membership() -> None:
+    evaluation, _ = blobs()
+    held = evaluation.part(CONFIRM)
+    sides = [along([1, 0.3, 0, 0, 0], "left"), along([1, -0.3, 0, 0, 0], "right")]
+    own = held.view().labels == 0
+    alone, both = (found_in(evaluation, slices)[0].membership[own] for slices in (sides[:1], sides))
+    values = held.column("embedding:x").values[own][:, :2]
+    tilt = [abs(np.corrcoef(membership, values[:, 1])[0, 1]) for membership in (alone, both)]
+    assert tilt[0] > 0.15
+    assert tilt[1] < 0.5 * tilt[0]

@@ -74,12 +74,12 @@ class ErrorMixture:
         likely = prior * self.inside[:, levels] + (1 - prior) * self.outside[:, levels]
         return np.where(np.isfinite(normal), np.log(likely / shares[levels]), 0.0).sum(axis=1)  # type: ignore[no-any-return]
 
-    def error_gain(self, normal: Floats, wrong: NDArray[np.bool_]) -> Floats:
-        """(m,) nats gained in telling wrong rows from right ones by score, both among `wrong`, whatever their doubt."""
+    def error_gain(self, normal: Floats, wrong: NDArray[np.bool_], *, base: NDArray[np.bool_]) -> Floats:
+        """(m,) nats gained over the share of wrong rows in `base` in telling wrong from right by score alone."""
         prior = self._prior(normal)
         inside, outside = (side[:, RIGHT_LEVELS:].sum(axis=1)[:, None] for side in (self.inside, self.outside))
         rate: Floats = prior * inside + (1 - prior) * outside
-        mean = wrong.mean()
+        mean = base.mean()
         told = np.where(wrong, np.log(rate / mean), np.log((1 - rate) / (1 - mean)))
         return np.where(np.isfinite(normal), told, 0.0).sum(axis=1)  # type: ignore[no-any-return]
 

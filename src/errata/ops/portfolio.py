@@ -39,11 +39,20 @@ HOLDS, HOLDS_BY_SCORE = 2.0, 4.0
 held rows, or nats that its score gains on them. A low bar, for an order and not for a claim: of slices that say
 nothing one in forty passes the first."""
 
-EXPLAINED = 0.5
-"""Share of the ranks of doubt that a score explains, from which on doubt no longer counts as a second witness."""
+SMOOTH = 0.4
+"""Rank correlation of a score with doubt, among rows that are right, beyond which doubt follows the score: it no longer
+counts as a second witness, and the slice runs along the border of two classes, of which their confusion says as much.
+In `benchmarks/planted_slices.py` models whose answers are drawn stay below .35, and nearly all trained ones are above.
+"""
+
+AS_GOOD = 0.8
+"""Of alike slices those with at least this share of the leading one's evidence have a say in its membership."""
 
 BEFORE_CELLS, CELLS = 3, 2
 """So many slices that hold come before the cells, and so many cells there are."""
+
+FIRST_GAIN = 1.5
+"""Nats that a slice gains in telling wrong from right on held rows, to come before the first cell."""
 
 HIGH_LOSS = 0.1
 """Share of each stratum's rows, those of highest loss, that count as wrong where a metric is not right or wrong."""
@@ -110,8 +119,9 @@ def leads(slices: Sequence[Slice], explore: Evaluation, held: Evaluation, *, mos
     count a row's own error twice. Each slice's score is read within each class by an `ErrorMixture`, whose gain in
     likelihood is the slice's evidence and whose log odds, the row's own doubt included, are its membership. Those of
     most evidence come first and alike ones once, in this order: up to three that hold on held rows alone, among
-    themselves by what they gain in telling wrong from right; the two wrong cells of the confusion matrix that gather
-    most rows; what else holds; what does not.
+    themselves by what they gain there in telling wrong from right; the two wrong cells of the confusion matrix that
+    gather most rows; what else holds; what does not. The first cell comes before all where those slices gain next to
+    nothing, or where doubt follows a slice's score.
 
     Held rows are used here to choose and to fit. A p-value from the same rows for a lead so chosen would be
     worthless: leads never decide what is tested, and `confirm` takes all slices, chosen without held rows.
@@ -121,25 +131,27 @@ def leads(slices: Sequence[Slice], explore: Evaluation, held: Evaluation, *, mos
         return []
     read = _read(before, after)
     holds = (_deviation(after) > HOLDS) | (read.on_held > HOLDS_BY_SCORE)
-    groups = _unlike(read.evidence, read.own)
-    heads = [group[0] for group in groups[:most]]
-    named = {
-        group[0]: tuple(dict.fromkeys(name for at in group for name in slices[at].proposed_by))
-        for group in groups[:most]
-    }
+    groups = _unlike(read.evidence, read.own)[:most]
+    named = {group[0]: dict.fromkeys(name for at in group for name in slices[at].proposed_by) for group in groups}
 
-    def told(at: int) -> Lead:
+    def told(group: Sequence[int]) -> Lead:
+        at = group[0]
         return Lead(
-            slice=slices[at], cell=None, membership=read.membership[at], evidence=float(read.evidence[at]),
-            holds=bool(holds[at]), proposed_by=named[at],
+            slice=slices[at], cell=None, membership=read.agreed(group), evidence=float(read.evidence[at]),
+            holds=bool(holds[at]), proposed_by=tuple(named[at]),
             reaches=tuple(int(code) for code in read.classes[read.reaches[:, at]]),
         )  # fmt: skip
 
-    strong = [at for at in heads if holds[at]]
+    strong = [group for group in groups if holds[group[0]]]
     # Evidence counts whatever tells the doubtful from the sure; what is read first should tell wrong from right.
-    first = sorted(strong[:BEFORE_CELLS], key=lambda at: -read.of_errors[at])
-    weak = [told(at) for at in heads if not holds[at]]
-    return [*map(told, first), *_cells(explore, held), *map(told, strong[BEFORE_CELLS:]), *weak][:most]
+    first = sorted(strong[:BEFORE_CELLS], key=lambda group: -read.of_errors[group[0]])
+    weak = [told(group) for group in groups if not holds[group[0]]]
+    cells = _cells(explore, held)
+    sure = bool(first) and read.of_errors[first[0][0]] >= FIRST_GAIN and not (read.follows > SMOOTH).any()
+    return [
+        *([] if sure else cells[:1]), *map(told, first), *(cells if sure else cells[1:]),
+        *map(told, strong[BEFORE_CELLS:]), *weak,
+    ][:most]  # fmt: skip
 
 
 def _judged(slices: Sequence[Slice], rows: Evaluation) -> _Judged:
@@ -178,25 +190,44 @@ def _highest(loss: Floats, stratum: NDArray[np.int32]) -> Bool:
 class _Read:
     """What m slices say of errors, over c classes that have some.
 
-    evidence, of_errors, on_held  (m,) nats gained in telling the doubtful from the sure, over all rows; wrong from
-                                  right, over all rows; as the first, over held rows
-    own, membership               (m, n) as `Lead.membership`, within the classes of the rule and beyond
+    evidence, on_held, of_errors  (m,) nats gained in telling the doubtful from the sure, over all rows and over held
+                                  rows; in telling wrong from right, over held rows
+    follows                       (m,) largest rank correlation, over classes, of score and doubt among right rows
+    own, membership               (m, n) log odds within the classes of the rule; the same, and beyond
     classes, reaches              (c,) codes, (c, m) where slices reach beyond their rule's classes
     """
 
     evidence: Floats
-    of_errors: Floats
     on_held: Floats
+    of_errors: Floats
+    follows: Floats
     own: Floats
     membership: Floats
     classes: NDArray[np.int32]
     reaches: Bool
 
+    def agreed(self, group: Sequence[int]) -> Floats:
+        """(n,) membership of the first slice of a group: what those nearly as good say on average, on its own rows.
+
+        Where doubt follows their scores such slices differ in nothing but how well they see the border.
+        """
+        first = group[0]
+        good = [
+            at for at in group if self.evidence[at] >= AS_GOOD * self.evidence[first] and self.follows[at] <= SMOOTH
+        ]
+        membership: Floats = self.membership[first]
+        if self.follows[first] > SMOOTH or len(good) < 2:
+            return membership
+        odds = self.own[good]
+        said = np.isfinite(odds)
+        mean = np.where(said, odds, 0.0).sum(axis=0) / np.maximum(said.sum(axis=0), 1)
+        return np.where(said[0], mean, membership)
+
 
 def _read(before: _Judged, after: _Judged) -> _Read:
     """Every slice in every class, by one mixture each; rows of classes without a wrong row, or all wrong, stay -inf."""
     m = len(after.scores)
-    gains = np.zeros((3, m))
+    gains, follows = np.zeros((3, m)), np.zeros(m)
     own = np.full(after.scores.shape, -np.inf)
     membership = own.copy()
     classes, reaches = [], []
@@ -214,28 +245,30 @@ def _read(before: _Judged, after: _Judged) -> _Read:
         fitted = fit_error_mixture(normal, levels)
         reached = ~within & (fitted.gain > null_gain(levels, tries=m))
         start = int(first.sum())
-        odds = _log_odds(fitted, normal, levels, doubt)[:, start:]
+        along = np.abs(agreement(normal[:, ~wrong], doubt[~wrong]))
+        odds = _log_odds(fitted, normal, levels, along)[:, start:]
         own[:, second] = np.where(within[:, None], odds, -np.inf)
         further = np.where(reached[:, None], -np.logaddexp(0, -odds), -np.inf)
         membership[:, second] = np.where(within[:, None], odds, further)
         held = fitted.gains(normal[:, start:], levels[start:], base=levels)
-        gains += np.where(within, [fitted.gain, fitted.error_gain(normal, wrong), held], 0.0)
+        errors = fitted.error_gain(normal[:, start:], wrong[start:], base=wrong)
+        gains += np.where(within, [fitted.gain, held, errors], 0.0)
+        follows = np.maximum(follows, np.where(within, along, 0.0))
         classes.append(code)
         reaches.append(reached)
     return _Read(
-        evidence=gains[0], of_errors=gains[1], on_held=gains[2], own=own, membership=membership,
+        evidence=gains[0], on_held=gains[1], of_errors=gains[2], follows=follows, own=own, membership=membership,
         classes=np.array(classes, dtype=np.int32), reaches=np.array(reaches, dtype=bool).reshape(len(classes), m),
     )  # fmt: skip
 
 
-def _log_odds(fitted: ErrorMixture, normal: Floats, levels: Codes, doubt: Floats) -> Floats:
-    """(m, n) log odds of membership, by score and doubt; by score alone where that explains most of the doubt.
+def _log_odds(fitted: ErrorMixture, normal: Floats, levels: Codes, along: Floats) -> Floats:
+    """(m, n) log odds of membership, by score and doubt; by score alone where doubt follows the score.
 
     The mixture takes doubt for independent of the score among members and among others. In a model whose answer is a
     smooth function of what the score reads, as a linear model's is, the two are one witness heard twice.
     """
-    alone = agreement(normal, doubt) ** 2 > EXPLAINED
-    return np.where(alone[:, None], fitted.prior_odds(normal), fitted.log_odds(normal, levels))
+    return np.where((along > SMOOTH)[:, None], fitted.prior_odds(normal), fitted.log_odds(normal, levels))
 
 
 def _deviation(rows: _Judged) -> Floats:
