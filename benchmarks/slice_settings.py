@@ -25,6 +25,7 @@ from errata.ops.principal import principal_axes
 
 INSIDE, OUTSIDE = 0.40, 0.75
 LEAST_GAP = 0.05
+CUES = 5  # cues of each strength in a draw
 DATA = Path(os.environ.get("ERRATA_DATA", "."))
 
 
@@ -62,6 +63,11 @@ class Setting:
         """The column of the table it counts in."""
         return f"{self.pool} {self.kind}"
 
+    @property
+    def draw(self) -> int:
+        """The draw it belongs to, see `settings`."""
+        return self.seed if self.kind in ("rare", "noisy") else self.seed // CUES
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Planted:
@@ -82,7 +88,7 @@ def settings(pools: Sequence[str], *, draw: int = 0) -> Iterator[Setting]:
                     yield Setting(pool=name, kind="rare", target=target, slice=slice_, strength=strength, seed=draw)
                 for strength in (0.2, 0.3):
                     yield Setting(pool=name, kind="noisy", target=target, slice=slice_, strength=strength, seed=draw)
-            for seed in range(5 * draw, 5 * draw + 5):
+            for seed in range(CUES * draw, CUES * (draw + 1)):
                 for strength in (0.2, 0.4, 0.6, 0.8):
                     yield Setting(
                         pool=name, kind="correlation", target=target, slice="cue", strength=strength, seed=seed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -93,6 +94,19 @@ def test_fresh_texts_are_read_as_texts(run, tmp_path):
     done = check(load(run.folder), path, model=says, state=tmp_path / "state")
     assert {item.verdict for item in done.results} == {"confirmed again"}
     assert "text='text'" in export_text(run, as_="pytest") or "TEXT" in export_text(run, as_="pytest")
+
+
+def test_a_run_of_other_measurements_says_so(run, tmp_path):
+    fresh = texts_and_labels(seed=1)
+    old = [
+        replace(source, options={"version": 1}) if source.kind == "text attributes" else source
+        for source in run.evaluation.dataset.sources
+    ]
+    dataset = replace(run.evaluation.dataset, sources=tuple(old))
+    before = replace(run, evaluation=replace(run.evaluation, dataset=dataset))
+    said = check(before, fresh, model=says, state=tmp_path / "one").caveats
+    assert any("text attributes are measured otherwise" in words for words in said)
+    assert not any("otherwise" in words for words in check(run, fresh, model=says, state=tmp_path / "two").caveats)
 
 
 def test_a_notebook_names_texts(run):

@@ -153,6 +153,51 @@ def test_an_endpoint_that_fails_costs_a_caveat(folder, command) -> None:
     assert any("does not answer" in caveat for caveat in load(folder / "gone").run.caveats)
 
 
+def says(rows):
+    return ["yes" if row["age"] > 60 else "no" for row in rows]
+
+
+def test_calls_to_the_model_and_for_other_words_have_one_limit(folder, command) -> None:
+    write_people(folder / "people.csv")
+    words = ["diagnose", "people.csv", *QUICK[:2], "--label", "prediction"]
+    with served(says) as server, served(kind, shape="chat") as writer:
+        asked = [*words, "--model", server.url, "--reword", f"{writer.url}#model=tiny&concurrency=1"]
+        ended = command(*asked, "--out", "free")
+        assert ended.code == 0, ended.err
+        model, told = server.calls, writer.calls
+        assert told == len(load(folder / "free").confirmed) > 1
+        ended = command(*asked, "--max-calls", str(model + 1), "--out", "run")
+        assert ended.code == 0, ended.err
+        assert (server.calls - model, writer.calls - told) == (model, 1)
+        run = load(folder / "run")
+        assert len(rewordings(run)) == 1
+        (caveat,) = [words for words in run.run.caveats if "--max-calls" in words]
+        assert f"left no call for {told - 1} of {told} findings" in caveat
+        before = writer.calls
+        ended = command(*asked, "--max-calls", str(model + told), "--out", "enough")
+        assert ended.code == 0, ended.err
+        assert len(rewordings(load(folder / "enough"))) == writer.calls - before == told
+        ended = command(*asked, "--max-calls", "3", "--out", "little")
+        assert ended.code == 3
+        assert "`--max-calls 3` are spent" in ended.err
+
+
+def test_the_limit_is_for_other_words_alone_where_no_model_is_asked(folder, command) -> None:
+    write_people(folder / "people.csv")
+    with served(kind, shape="chat") as server:
+        asked = ["diagnose", "people.csv", *QUICK[:2], "--reword", f"{server.url}#model=tiny&concurrency=1"]
+        ended = command(*asked, "--out", "run", "--max-calls", "1")
+        assert ended.code == 0, ended.err
+        assert server.calls == 1
+        (folder / "model.py").write_text("def says(frame):\n    return ['no'] * len(frame)\n")
+        given = ["--label", "label", "--model", "model.py:says", "--max-calls", "1"]
+        ended = command(*asked, *given, "--out", "other")
+        assert ended.code == 0, ended.err
+        assert server.calls <= 2
+    with pytest.raises(UsageError, match="max_calls"):
+        errata.diagnose("people.csv", reword="http://127.0.0.1:9/v1", max_calls=0)
+
+
 def test_settings_that_do_not_fit_end_the_call(folder, command) -> None:
     write_people(folder / "people.csv")
     ended = command("diagnose", "people.csv", *QUICK, "--reword", "http://127.0.0.1:9/invocations#shape=mlflow")

@@ -21,6 +21,7 @@ from errata.core.folds import fifths
 from errata.core.model import Task
 from errata.core.rules import Where
 from errata.core.slices import Rule, Slice
+from errata.core.source import Source
 from errata.describe import describe
 from errata.describe.numbers import is_rate, points, shown
 from errata.engine.embed import recomputed
@@ -182,13 +183,16 @@ def check(
         Asked.of(finding) for finding in diagnosis.findings
         if finding.status in ("confirmed", "seen") and finding.family != "labels"
     ]  # fmt: skip
+    otherwise = _measured_otherwise(chosen, was.sources, fresh.evaluation.dataset.sources)
     least = float(diagnosis.run.settings.get("min_difference") or 0.0)
     results = recheck(chosen, fresh.evaluation, alpha=level, min_difference=least)
     look = _look(results, fresh.evaluation, level, state)
     later = () if look.first else ("Earlier looks at these rows tested other proposals: what was seen stays seen.",)
     return Check(
         results=results, rows=len(fresh), left_out=fresh.left_out, alpha=level, looks=look.number,
-        caveats=tuple(words for words in (*fresh.caveats, *later, *look.caveats) if words not in diagnosis.run.caveats),
+        caveats=tuple(
+            words for words in (*fresh.caveats, *otherwise, *later, *look.caveats) if words not in diagnosis.run.caveats
+        ),
         diagnosis=_with_history(diagnosis, results, fresh.evaluation.dataset.name, look),
     )  # fmt: skip
 
@@ -259,6 +263,21 @@ def recheck(
         _result(one, found, fresh, q_value, alpha, max(min_difference, GONE_BELOW * (one.before or 0.0)))
         for one, found, q_value in zip(asked, judged, q_values, strict=True)
     )
+
+
+def _measured_otherwise(asked: Sequence[Asked], before: Sequence[Source], now: Sequence[Source]) -> tuple[str, ...]:
+    """What to say where rules read columns that this version of Errata measures by other rules than the run's did."""
+    read = {name for one in asked for name in one.rule.columns}
+    versions = {source.kind: source.options.get("version") for source in now}
+    kinds = [
+        source.kind for source in before
+        if read.intersection(source.columns) and versions.get(source.kind, source.options.get("version"))
+        != source.options.get("version")
+    ]  # fmt: skip
+    return tuple(
+        f"The {kind} are measured otherwise than in the run, which an earlier version of Errata made: rules over them "
+        "may select other rows." for kind in dict.fromkeys(kinds)
+    )  # fmt: skip
 
 
 def _rows_of(diagnosis: Diagnosis) -> Evaluation:

@@ -39,8 +39,8 @@ __all__ = ["Proof", "Stopwatch", "diagnose", "judge", "plan"]
 Progress = Callable[[float, str], None]
 
 DISCOVER = (
-    "error_tree", "slice_lattice", "confusion_cells", "error_clusters", "multiaccuracy", "failure_directions", "domino",
-    "spotlight", "label_errors",
+    "error_tree", "slice_lattice", "confusion_cells", "subgroups", "error_clusters", "multiaccuracy",
+    "failure_directions", "domino", "spotlight", "label_errors",
 )  # fmt: skip
 """What runs when no method is named, as far as it suits the data; cheap ones first: a budget cuts the others."""
 
@@ -116,7 +116,8 @@ def diagnose(
     reword     a language model's endpoint, which puts confirmed sentences into other words
     proof      "split" or "cross"; with fewer than 100 errors among confirm rows cross when None
     calibrate  rerun the search without and with planted regions, and say how often it reports and finds them
-    max_calls  how many requests for predictions an endpoint may get in all, killed and resumed runs included
+    max_calls  how many requests endpoints may get in all, killed and resumed runs included: the model's, then those of
+               `reword`, which gets what is left
     out        folder of the run directory; nothing is written when None
     state      folder of the ledger of looks; the user's state folder when None
 
@@ -130,7 +131,8 @@ def diagnose(
     chosen, ignore, use = plan(methods, settings), _names(ignore), _names(use)
     _check_seed(seed)
     given, data = (first, second) if second is not None else (model, first)
-    connected, telling = None, _telling(data, embedding, captions, reword, folder=None if out is None else Path(out))
+    folder = None if out is None else Path(out)
+    connected, telling = None, _telling(data, embedding, captions, reword, folder=folder, max_calls=max_calls)
     if isinstance(data, Evaluation):
         evaluation = data
         chosen = chosen if methods is not None else suited(chosen, data.dataset, data.embeddings)
@@ -142,13 +144,11 @@ def diagnose(
         dataset = open_dataset(data, roles=roles)
         chosen = chosen if methods is not None else suited(chosen, dataset, embedding)
         watch.lap("read")
-        if given is not None:
-            connected = open_model(given, allow_pickle=allow_pickle, device=device, max_calls=max_calls)
+        connected = _connected(given, telling, allow_pickle=allow_pickle, device=device, max_calls=max_calls)
         evaluation = evaluate(
             dataset, model=connected, use=use, task=task, metric=metric, positive=positive, out_of_fold=out_of_fold,
             trained_on=trained_on, seed=seed, split_seed=split_seed, shares=shares,
-            folder=None if out is None else Path(out), embeddings=_embeddings(chosen, embedding),
-            progress=part(report, 0.0, 0.5),
+            folder=folder, embeddings=_embeddings(chosen, embedding), progress=part(report, 0.0, 0.5),
         )  # fmt: skip
         watch.lap("evaluate")
     diagnosis = judge(
@@ -242,23 +242,37 @@ def _check_seed(seed: int) -> None:
         raise UsageError(f"`seed` is `{seed}`.", hint="a whole number from 0 to 4,294,967,295.")
 
 
+def _connected(
+    given: Any, telling: Telling, *, allow_pickle: bool, device: str | None, max_calls: int | None
+) -> Model | None:  # fmt: skip
+    """The model, None where the data hold its predictions; its calls and those for other words have one limit."""
+    if given is None:
+        return None
+    alone = max_calls if telling.max_calls is None else None  # with other words, a model that makes no calls will do
+    return telling.beside(open_model(given, allow_pickle=allow_pickle, device=device, max_calls=alone))
+
+
 def _telling(
-    data: Any, embedding: Sequence[str] | None, captions: Any, reword: Any, *, folder: Path | None
+    data: Any, embedding: Sequence[str] | None, captions: Any, reword: Any, *, folder: Path | None,
+    max_calls: int | None,
 ) -> Telling:  # fmt: skip
     """What findings are told with; whether images and texts share a space is known before anything is computed."""
     pairs = [one.kind for one in data.dataset.sources] if isinstance(data, Evaluation) else _names(embedding or ())
     has_pair = any(name.removeprefix("embedding:").partition(":")[0] == "clip" for name in pairs)
     return Telling.asked(
-        captions, reword, has_pair=has_pair, folder=folder, open_pair=open_pair, open_writer=open_writer
-    )
+        captions, reword, has_pair=has_pair, folder=folder, max_calls=max_calls, open_pair=open_pair,
+        open_writer=open_writer,
+    )  # fmt: skip
 
 
 def suited(methods: Sequence[Any], dataset: Dataset, embedding: Sequence[str] | None = None) -> list[Any]:
     """The methods that suit the data: those that read an embedding where rows are pictures, texts or arrays, where the
-    data bring an embedding, or where one was asked for. Of a table, rules over its columns say more."""
+    data bring an embedding, or where one was asked for, and there those that go through metadata if there are any. Of
+    a plain table, rules over its columns say more."""
     table = dataset.table
-    embedded = dataset.modality != "table" or any(table.kind_of(name) == "embedding" for name in table)
-    return [one for one in methods if embedded or embedding or "embedding" not in info(one).needs]
+    beyond = dataset.modality != "table" or any(table.kind_of(name) == "embedding" for name in table) or embedding
+    offered = {"embedding": beyond, "metadata": beyond and dataset.metadata}
+    return [one for one in methods if all(there for need, there in offered.items() if need in info(one).needs)]
 
 
 def _names(names: Sequence[str]) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ ALL = sorted(name for name, path in find_methods().items() if path.startswith("e
 DISCOVER = [name for name in ALL if find_methods()[name].startswith("errata.methods.discover.")]
 EMBEDDED = [name for name in DISCOVER if "embedding" in info(load_method(name)).needs]
 PLAIN = [name for name in DISCOVER if name not in EMBEDDED]
+REGIONS = [name for name in PLAIN if "metadata" not in info(load_method(name)).needs]
+"""Methods that cut numbers too; the others go through the levels of columns that came with the data."""
 CLUSTERS = [name for name in EMBEDDED if name not in ("label_errors", "learning_to_split")]
 """Methods over an embedding that look for where a model errs; the others look for wrong labels and for splits."""
 HEAVY = ("pandas", "polars", "torch", "sklearn", "scipy.stats", "pyarrow", "onnxruntime", "PIL", "jinja2", "rich")
@@ -52,6 +54,7 @@ def able(name: str, world: World) -> bool:
     """Whether the method's needs are met by a table with predictions alone."""
     have = {"label", "wrong", "regression" if world.regression else "classification"}
     have |= {"scores"} if world.scores else set()
+    have |= {"metadata"} if world.dataset().metadata else set()
     have |= {"embedding"} | ({"torch"} if find_spec("torch") else set())
     return info(load_method(name)).needs <= have
 
@@ -161,7 +164,7 @@ def test_the_same_seed_gives_the_same_slices(name: str) -> None:
 
 
 @pytest.mark.parametrize("metric", ["error", "false-positive", "false-negative"])
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("name", REGIONS)
 def test_an_easy_region_is_found(name: str, metric: str) -> None:
     world = planted("literal", n=8_000, share=0.1, inside=0.7, outside=0.05, seed=2)
     evaluation = frozen(world.evaluation(metric=metric))
@@ -193,7 +196,7 @@ def test_a_cluster_of_errors_is_found_and_confirmed(name: str) -> None:
     assert max(overlap(finding.rule.members(rows), (cloud == 0)[rows.rows]) for finding in findings) > 0.6
 
 
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("name", REGIONS)
 def test_a_region_of_high_losses_is_found(name: str) -> None:
     world = planted("regression", n=8_000, share=0.1, inside=2.0, outside=0.5, seed=2)
     if not able(name, world):

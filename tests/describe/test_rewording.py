@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ class Scripted:
     """A writer whose words are made by a function of the sentence."""
 
     name = "tiny at http://here"
+    spent = False
 
     def __init__(self, words) -> None:
         self.words, self.asked = words, []
@@ -73,6 +75,19 @@ def test_bad_words_are_dropped_and_counted(diagnosis) -> None:
 def test_no_answer_is_a_refusal_too(diagnosis) -> None:
     (caveat,) = reworded(diagnosis.findings, diagnosis.evaluation, Scripted(lambda sentence: None)).caveats
     assert "there was no answer" in caveat
+
+
+def test_what_is_not_asked_any_more_is_said_apart_from_what_was_refused(diagnosis) -> None:
+    findings = [replace(diagnosis.confirmed[0], id=f"{number:08x}") for number in range(3)]
+    answers = iter(["It is perfect.", None, None])
+    writer = Scripted(lambda sentence: next(answers))
+    writer.spent = True
+    told = reworded(findings, diagnosis.evaluation, writer)
+    assert told.findings == tuple(findings)
+    refused, left = told.caveats
+    assert "refused for 1 of 3 findings" in refused
+    assert "no answer" not in refused
+    assert "`--max-calls` left no call for 2 of 3 findings" in left
 
 
 def test_an_endpoint_that_fails_costs_the_words_alone(diagnosis) -> None:

@@ -92,6 +92,42 @@ def test_other_shapes_and_nobody_there() -> None:
         writer_at("nowhere.toml")
 
 
+def test_no_more_calls_than_allowed() -> None:
+    with served(loud, shape="chat") as server:
+        writer = writer_at(f"{server.url}#model=tiny&concurrency=1")
+        writer.limit(1)
+        assert not writer.spent
+        assert writer.write(SENTENCES[:2]) == [SENTENCES[0].upper(), None]
+        assert writer.spent
+        assert server.calls == 1
+        nothing = writer_at(f"{server.url}#model=tiny")
+        nothing.limit(-3)
+        assert nothing.write(SENTENCES) == [None, None, None]
+        assert server.calls == 1
+        enough = writer_at(f"{server.url}#model=tiny")
+        enough.limit(2)
+        assert enough.write(SENTENCES) == [text.upper() for text in SENTENCES]
+        assert not enough.spent
+
+
+def test_calls_of_a_killed_run_count(tmp_path) -> None:
+    with served(loud, shape="chat") as server:
+        url = f"{server.url}#model=tiny"
+        writer_at(url, folder=tmp_path).write(SENTENCES[:1])
+        again = writer_at(url, folder=tmp_path)
+        again.limit(1)
+        assert again.write(SENTENCES) == [SENTENCES[0].upper(), None, SENTENCES[2].upper()]
+        assert server.calls == 1
+
+
+def test_trouble_with_the_last_call_is_said_as_such() -> None:
+    with served(loud, shape="chat", faults=lambda number: Fault(status=401)) as server:
+        writer = writer_at(f"{server.url}#model=tiny")
+        writer.limit(1)
+        with pytest.raises(StoppedError, match="asks for a key"):
+            writer.write(SENTENCES)
+
+
 def test_answers_are_kept_in_the_run(tmp_path) -> None:
     with served(loud, shape="chat") as server:
         url = f"{server.url}#model=tiny"

@@ -30,6 +30,16 @@ def test_the_word_that_marks_comes_first_with_its_shares() -> None:
     assert not any("zombie" in word.text for word in found[1:])
 
 
+def test_character_references_are_no_words() -> None:
+    made, member = texts(1_500, 0)
+    quoted = [
+        f"&#8220;{text}&#8221; &amp; so on" if belongs else text for text, belongs in zip(made, member, strict=True)
+    ]
+    found = {word.text for word in marking_words(quoted, member)}
+    assert {"zombie"} <= found
+    assert not any(part in ("amp", "8220", "8221") for text in found for part in text.split())
+
+
 def test_nothing_marks_a_random_group() -> None:
     made, _ = texts(1_500, 1)
     random = np.random.default_rng(2).random(1_500) < 0.2

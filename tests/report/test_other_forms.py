@@ -8,9 +8,11 @@ from itertools import pairwise
 
 import pytest
 
+from errata.core.evidence import SplitLog
 from errata.report.markdown import escaped, report_markdown
 from errata.report.notebook import diagnosis_html, evaluation_html, finding_html
 from errata.report.terminal import plain_summary, summary
+from errata.store.directory import load
 
 COLUMNS = [
     "id", "status", "title", "rule", "family", "members", "inside", "outside", "difference", "low", "high", "q_value",
@@ -97,6 +99,18 @@ def test_terminal_narrow(image_run, nothing_run, house_run):
     assert "65 % wrong" in text
     assert "Nothing found" in plain_summary(nothing_run, width=80)
     assert "EUR" in plain_summary(house_run, width=120)
+
+
+def test_the_terminal_says_what_learning_to_split_logged(by_hand, image_run, table_run, tmp_path):
+    log = by_hand.log_of(("cat", "dog"))
+    run = replace(image_run, evidence=(image_run.evidence[0], log))
+    told = " ".join(plain_summary(run, width=400).split())
+    assert "Learning to Split, by their looks: " in told
+    assert "No systematic split: gap 9.1 on held-out images" in told
+    assert "Gap by loop, in points of accuracy: −1.20, 22.00, 40.50, 64.30 (kept), 51.00." in told
+    assert "Learning to Split" not in plain_summary(table_run, width=400)
+    kept = [one for one in load(run.save(tmp_path / "run")).evidence if isinstance(one, SplitLog)]
+    assert kept == [log]
 
 
 def test_names_are_no_markup_in_the_terminal(by_hand, table_run):

@@ -87,7 +87,8 @@ DIAGNOSED = (
     DEVICE,
     PICKLE,
     flag("--max-calls", section=MODEL, type=click.IntRange(1), metavar="N",
-         help="Send an endpoint at most so many requests in all; the same command with more goes on from there."),
+         help="Send endpoints (--model, and --reword with what is left) at most so many requests in all; the same "
+              "command with more goes on from there."),
     flag("--task", section=METRIC, type=click.Choice(("classification", "regression")), help="Guessed when missing."),
     flag(
         "--metric", section=METRIC,

@@ -81,6 +81,16 @@ class Dataset:
 
         return dataset_html(self)
 
+    @property
+    def metadata(self) -> tuple[str, ...]:
+        """The category and boolean columns that came with the data and have no other role; none is measured."""
+        roles = {self.label, self.prediction, self.id, self.group, self.time, self.split, self.text, *self.scores}
+        measured = {name for source in self.sources for name in source.columns}
+        return tuple(
+            name for name in self.table
+            if name not in roles | measured and self.table.kind_of(name) in ("category", "boolean")
+        )  # fmt: skip
+
     def ids(self, rows: Int | Bool | None = None) -> list[str]:
         """The ids of some rows (all when None), as shown to people and written to files."""
         chosen = np.arange(len(self)) if rows is None else indices(rows)

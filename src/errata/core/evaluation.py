@@ -123,6 +123,11 @@ class Evaluation:
         return column if self.rows is None else column.take(self.rows)
 
     @property
+    def metadata(self) -> tuple[str, ...]:
+        """The category and boolean columns that came with the data, as far as methods may use them; not the label."""
+        return tuple(name for name in self.dataset.metadata if name in self.features)
+
+    @property
     def embeddings(self) -> tuple[str, ...]:
         """The embedding columns, those that are independent of the model first: its own may propose, never confirm."""
         names = [name for name in self.dataset.table if self.dataset.table.kind_of(name) == "embedding"]

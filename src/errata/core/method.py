@@ -128,6 +128,7 @@ class Job:
     dataset   the data, None where the method may not read it
     progress  call with a share in [0, 1] and a word on what is being done
     budget    seconds that the method may take, None for no limit
+    showing   whether anybody will look at what it shows; not in reruns, which need not work it out
     said      what the method said of its run with `say`
     shown     what it showed with `show`
     """
@@ -137,6 +138,7 @@ class Job:
     dataset: Dataset | None = None
     progress: Callable[[float, str], None] = _quiet
     budget: float | None = None
+    showing: bool = True
     cache: dict[tuple[str, ...], Any] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     shown: list[Evidence] = field(default_factory=list)
@@ -146,8 +148,12 @@ class Job:
         self.said.append(words)
 
     def show(self, *evidence: Evidence) -> None:
-        """Evidence about the whole run, such as the log of a training; what is about one slice goes with the slice."""
-        self.shown.extend(evidence)
+        """Evidence about the whole run, such as the log of a training; what is about one slice goes with the slice.
+
+        Nothing is kept unless `showing`; what is costly to work out is best left out then.
+        """
+        if self.showing:
+            self.shown.extend(evidence)
 
     def cached(self, name: str, build: Callable[[], Any]) -> Any:
         """What `build` gives, computed once per run under `name`; the only cache a method sees."""

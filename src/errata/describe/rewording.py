@@ -37,8 +37,17 @@ class Writer(Protocol):
         """Which model, and where."""
         ...
 
+    @property
+    def spent(self) -> bool:
+        """Whether something was not asked because no further call was allowed."""
+        ...
+
     def write(self, sentences: Sequence[str]) -> Sequence[str | None]:
         """Each sentence in other words, None where there is no answer. Raises CannotRunError or StoppedError."""
+        ...
+
+    def limit(self, max_calls: int) -> None:
+        """Make at most so many calls in all."""
         ...
 
 
@@ -66,7 +75,11 @@ def reworded(findings: Sequence[Finding], evaluation: Evaluation, writer: Writer
         return Reworded(findings=tuple(findings), caveats=(f"Nothing was put into other words: {why}",))
     passed: dict[str, Rewording] = {}
     refused: Counter[str] = Counter()
+    left = 0
     for finding, one, words in zip(asked, said, offered, strict=True):
+        if words is None and writer.spent:
+            left += 1
+            continue
         clean = _unquoted(" ".join((words or "").split(" ")).strip())
         why = "there was no answer" if words is None else refusal(one, clean)
         if why:
@@ -77,7 +90,7 @@ def reworded(findings: Sequence[Finding], evaluation: Evaluation, writer: Writer
         findings=tuple(
             replace(one, evidence=(*one.evidence, passed[one.id])) if one.id in passed else one for one in findings
         ),
-        caveats=_counted(refused, len(asked), writer.name),
+        caveats=(*_counted(refused, len(asked), writer.name), *_not_asked(left, len(asked))),
     )
 
 
@@ -129,3 +142,12 @@ def _counted(refused: Counter[str], asked: int, name: str) -> tuple[str, ...]:
     why = listed([f"{reason} ({count})" if count > 1 else reason for reason, count in refused.most_common(4)])
     stays = "the sentence stays as it is" if total == 1 else "the sentences stay as they are"
     return (f"The words that {name} offered were refused for {total} of {counted(asked, 'finding')}: {why}; {stays}.",)
+
+
+def _not_asked(left: int, asked: int) -> tuple[str, ...]:
+    if not left:
+        return ()
+    stays = "its sentence stays as it is" if left == 1 else "their sentences stay as they are"
+    return (
+        f"`--max-calls` left no call for {left} of {counted(asked, 'finding')} to be put into other words: {stays}.",
+    )

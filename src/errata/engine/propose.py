@@ -194,6 +194,8 @@ def _lacks(method: Any, evaluation: Evaluation, job: Job) -> str:
         have.add("scores")
     if evaluation.embeddings:
         have.add("embedding")
+    if evaluation.metadata:
+        have.add("metadata")
     if evaluation.dataset.text is not None:
         have.add("text")
     if "torch" in needs and find_spec("torch") is not None:

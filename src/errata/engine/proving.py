@@ -7,17 +7,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from errata.confirm import Confirmation, confirm
 from errata.core.columns import Bool
 from errata.core.diagnosis import Calibration
-from errata.core.evaluation import Evaluation
+from errata.core.evaluation import EXPLORE, LEFT_OUT, Evaluation
+from errata.core.finding import Finding
 from errata.core.method import Job
 from errata.engine.pool import each
 from errata.engine.propose import Proposals, propose
 from errata.engine.rerun import Proposer, Trying, portable
-from errata.ops.measure.ngrams import with_ngrams
+from errata.ops.measure.grams import KIND, gram_of
+from errata.ops.measure.ngrams import MOST_TEXTS, NGrams
 from errata.proof.calibrate import CrossSearch, SplitSearch, calibrate
-from errata.proof.cross import confirm_across
+from errata.proof.cross import Prepare, as_is, confirm_across
 from errata.proof.settings import Proof, ProofKind
 
 __all__ = ["Proved", "part", "prove"]
@@ -81,9 +85,8 @@ def _split(
     methods: Sequence[Any], evaluation: Evaluation, how: Proof, *, job: Job, watch: Callable[[str], None], seed: int
 ) -> _Done:
     report = job.progress
-    if not how.calibrate:
-        # Chosen by the errors of explore rows: a rerun would have to choose anew, so a calibrated run has none.
-        evaluation = with_ngrams(evaluation)
+    grams = _grams(evaluation, again=how.calibrate)
+    evaluation = grams.prepare(evaluation)
     proposals = propose(methods, evaluation, replace(job, progress=part(report, 0.0, 0.9)))
     watch("propose")
     check = partial(
@@ -91,31 +94,69 @@ def _split(
         max_proposals=how.max_proposals, multiplicity=how.multiplicity,
     )  # fmt: skip
     confirmation = check(proposals.slices, evaluation, progress=part(report, 0.9, 1.0))
+    confirmation = replace(confirmation, caveats=(*confirmation.caveats, *grams.caveats))
     proved = Proved(proof="split", proposals=proposals, confirmation=confirmation, evaluation=evaluation)
     again = Proposer(methods=tuple(methods), seed=seed, budget=job.budget)
-    return _Done(proved=proved, search=SplitSearch(propose=again, confirm=check))
+    return _Done(proved=proved, search=SplitSearch(propose=again, confirm=check, prepare=grams.prepare))
 
 
 def _across(
     methods: Sequence[Any], evaluation: Evaluation, how: Proof, *, job: Job, seed: int, split_seed: int
 ) -> _Done:
-    trying = Trying(methods, seed=seed)
+    trying, grams = Trying(methods, seed=seed), _grams(evaluation, again=True)
     crossed = confirm_across(
         portable(evaluation), trying, alpha=how.alpha, multiplicity=how.multiplicity, min_support=how.min_support,
         min_difference=how.min_difference, max_proposals=how.max_proposals, split_seed=split_seed,
-        again=lambda: trying.again, each=each, least_reruns=LEAST_RERUNS if how.calibrate else 0,
-        progress=job.progress,
+        prepare=grams.prepare, again=lambda: trying.again, each=each,
+        least_reruns=LEAST_RERUNS if how.calibrate else 0, progress=job.progress,
     )  # fmt: skip
-    caveats = crossed.confirmation.caveats
+    caveats = (*crossed.confirmation.caveats, *grams.caveats)
     if trying.left_out:
         caveats += (f"too slow for hundreds of reruns, and so left out: {', '.join(trying.left_out)}",)
+    folds = crossed.procedure.folds
+    # One search of all rows, whose proposals nobody judges, says more than those of five times four fifths of them.
+    shown = trying.shown(replace(evaluation, fold=np.where(folds >= 0, EXPLORE, LEFT_OUT).astype(np.int8)))
     proved = Proved(
-        proof="cross", proposals=Proposals(slices=(), records=trying.records),
+        proof="cross", proposals=Proposals(slices=(), records=trying.records, evidence=shown),
         confirmation=replace(crossed.confirmation, caveats=caveats),
-        evaluation=replace(evaluation, fold=crossed.evaluation.fold, cross=crossed.procedure.folds),
+        evaluation=replace(
+            grams.read_by(crossed.confirmation.findings, evaluation), fold=crossed.evaluation.fold, cross=folds
+        ),
     )  # fmt: skip
     search = CrossSearch(procedure=crossed.procedure, critical=crossed.critical)
-    return _Done(proved=proved, search=search, judged=crossed.procedure.folds >= 0)
+    return _Done(proved=proved, search=search, judged=folds >= 0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Grams:
+    """The n-grams of a run's texts: how an evaluation gets those that its explore rows choose, and caveats."""
+
+    prepare: Prepare = as_is
+    caveats: tuple[str, ...] = ()
+
+    def read_by(self, findings: Sequence[Finding], evaluation: Evaluation) -> Evaluation:
+        """The evaluation with the n-grams that rules of findings read: each fold has chosen others."""
+        if not isinstance(self.prepare, NGrams):
+            return evaluation
+        names = dict.fromkeys(name for finding in findings for name in finding.rule.columns)
+        read = {name: gram for name in names if (gram := gram_of(name)) is not None}
+        return replace(
+            evaluation, dataset=self.prepare.added(evaluation.dataset, list(read.values())),
+            features=tuple(dict.fromkeys((*evaluation.features, *read))),
+        )  # fmt: skip
+
+
+def _grams(evaluation: Evaluation, *, again: bool) -> _Grams:
+    """N-grams are chosen by the errors of explore rows: what is run `again` on other errors has to choose anew."""
+    if any(source.kind == KIND for source in evaluation.dataset.sources) and not again:
+        return _Grams()
+    found = NGrams.of(evaluation)
+    if found is None:
+        return _Grams()
+    if again and not found.whole:
+        said = f"more than {MOST_TEXTS:,} texts: words were not looked for, since every rerun would read all texts anew"
+        return _Grams(caveats=(said,))
+    return _Grams(prepare=found)
 
 
 def part(progress: Progress, start: float, stop: float) -> Progress:

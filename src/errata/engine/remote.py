@@ -19,6 +19,7 @@ class Remote(Model, Protocol):
     trial_rows  how many rows a trial may cost
     moods       the share of answers that may change when asked again
     constant    all answers known by now were found constant already
+    calls       how many calls were made, those of killed runs included
     calls_left  how many calls are still allowed
     """
 
@@ -31,7 +32,13 @@ class Remote(Model, Protocol):
     @property
     def constant(self) -> bool: ...
     @property
+    def calls(self) -> int: ...
+    @property
     def calls_left(self) -> float: ...
+
+    def limit(self, max_calls: int | None) -> None:
+        """Allow so many calls in all, where a number is given."""
+        ...
 
     def afresh(self, inputs: Inputs, *, occasion: str) -> Output:
         """What the model says when it is asked again on that occasion."""

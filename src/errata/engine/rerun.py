@@ -12,6 +12,7 @@ import numpy as np
 from errata.core.columns import Table
 from errata.core.diagnosis import MethodRecord
 from errata.core.evaluation import Evaluation
+from errata.core.evidence import Evidence
 from errata.core.method import Job, info
 from errata.core.slices import Slice
 from errata.engine.propose import propose
@@ -47,7 +48,7 @@ class Trying:
     """A proposer that finds out, on its first call, which methods are quick enough to be run hundreds of times.
 
     A method that needs the live model is not: nothing of what it finds changes when the model's answers are permuted.
-    `records` says what became of each method, over all calls.
+    `records` says what became of each method, over all calls; no call shows anything but `shown`.
     """
 
     def __init__(self, methods: Sequence[Any], *, seed: int = 0, longest: float = LONGEST) -> None:
@@ -84,6 +85,11 @@ class Trying:
         kept = self._methods if self._kept is None else self._kept
         listing = [self._methods[at] for at in self._listing]
         return Proposer(methods=tuple(method for method in kept if method not in listing), seed=self._seed)
+
+    def shown(self, evaluation: Evaluation) -> tuple[Evidence, ...]:
+        """What the methods that are kept show of the explore rows; the slices that they propose are dropped."""
+        job = replace(_job(evaluation, self._seed), showing=True)
+        return propose(self.again.methods, evaluation, job).evidence
 
     @property
     def records(self) -> tuple[MethodRecord, ...]:
@@ -156,7 +162,7 @@ def portable(evaluation: Evaluation) -> Evaluation:
 
 
 def _job(evaluation: Evaluation, seed: int, budget: float | None = None) -> Job:
-    return Job(rng=np.random.default_rng(seed), dataset=evaluation.dataset, budget=budget)
+    return Job(rng=np.random.default_rng(seed), dataset=evaluation.dataset, budget=budget, showing=False)
 
 
 def _name(method: Any) -> str:

@@ -16,8 +16,10 @@ from errata.core.errors import CannotRunError, ErrataError, UsageError
 from errata.core.evaluation import Evaluation
 from errata.core.evidence import Evidence
 from errata.core.finding import Finding
+from errata.core.model import Model
 from errata.describe.captions import Phrases, caption, read_phrases
 from errata.describe.rewording import Writer, reworded
+from errata.engine.remote import Remote
 
 __all__ = ["Pair", "Telling"]
 
@@ -46,24 +48,29 @@ class Telling:
     phrases  the user's own, None for ours
     writer   None where nothing is put into other words
     caveats  what the run should say of them
+    max_calls
+             how many calls may be made in all where other words were asked for, those to the model among them
     """
 
     open_pair: OpenPair
     phrases: tuple[str, ...] | None = None
     writer: Writer | None = None
     caveats: list[str] = field(default_factory=list)
+    max_calls: int | None = None
+    _remote: Remote | None = None
     _known: Phrases | None = None
 
     @classmethod
     def asked(
         cls, captions: Any, reword: Any, *, open_pair: OpenPair, open_writer: OpenWriter, has_pair: bool,
-        folder: Path | None = None,
+        folder: Path | None = None, max_calls: int | None = None,
     ) -> Telling:  # fmt: skip
         """What the user asked for, refused at once where it cannot be done, before anything takes time.
 
         captions  a file or a list of phrases, None for ours
         reword    an endpoint's URL or its file of settings, None for none
         has_pair  whether the run has encoders for images and texts
+        max_calls how many calls to endpoints may be made in all, None for any number
         Raises UsageError for captions that cannot be read or compared, and for settings that do not fit.
         """
         if captions is not None and not has_pair:
@@ -73,11 +80,21 @@ class Telling:
             )
         told = cls(open_pair=open_pair, phrases=None if captions is None else read_phrases(captions))
         if reword is not None:
+            if max_calls is not None and max_calls < 1:
+                raise UsageError(f"`max_calls` is `{max_calls}`.", hint="a whole number above 0.")
+            told.max_calls = max_calls
             try:
                 told.writer = open_writer(reword, folder)
             except CannotRunError as error:
                 told.caveats.append(f"Nothing was put into other words: {_first_line(error)}")
         return told
+
+    def beside(self, model: Model) -> Model:
+        """The model under the limit: its calls come first, and what they leave is for other words."""
+        if self.max_calls is not None and isinstance(model, Remote):
+            model.limit(self.max_calls)
+            self._remote = model
+        return model
 
     def of_images(self, evaluation: Evaluation, *, members: Bool) -> tuple[Evidence, ...]:
         """The phrases that mark a finding's images; nothing without a pair, and where no phrase holds."""
@@ -89,6 +106,8 @@ class Telling:
         """Findings with other words beside the sentences of the confirmed ones, as far as these passed the checks."""
         if self.writer is None:
             return tuple(findings)
+        if self.max_calls is not None:
+            self.writer.limit(self.max_calls - (0 if self._remote is None else self._remote.calls))
         told = reworded(findings, evaluation, self.writer)
         self.caveats += told.caveats
         return told.findings

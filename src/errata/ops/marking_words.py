@@ -10,6 +10,7 @@ import numpy as np
 
 from errata.core.columns import Bool
 from errata.ops.encoders.words import terms_of
+from errata.ops.measure.texts import as_seen
 
 __all__ = ["MarkingWord", "marking_words"]
 
@@ -41,7 +42,7 @@ def marking_words(texts: Sequence[str], member: Bool, *, most: int = 12) -> list
     """
     inside, outside = Counter[str](), Counter[str]()
     for text, belongs in zip(texts, member.tolist(), strict=True):
-        (inside if belongs else outside).update(set(terms_of(text)))
+        (inside if belongs else outside).update(set(terms_of(as_seen(text))))
     n, m = int(member.sum()), int((~member).sum())
     terms = [term for term, count in inside.items() if count >= _LEAST_TEXTS]
     if not terms or not n or not m:

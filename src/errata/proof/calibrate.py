@@ -14,7 +14,7 @@ from errata.core.diagnosis import Calibration, Planted
 from errata.core.evaluation import CONFIRM, Evaluation
 from errata.core.slices import Slice
 from errata.proof.confirmation import Confirmation, Progress
-from errata.proof.cross import Each, Procedure, Propose
+from errata.proof.cross import Each, Prepare, Procedure, Propose, as_is
 from errata.proof.families import jaccard
 from errata.proof.permuted import moved, permute
 
@@ -37,14 +37,19 @@ _TRIES = 60
 
 @dataclass(frozen=True, kw_only=True)
 class SplitSearch:
-    """Propose and confirm, as the run did; called with an evaluation, gives the members of what is confirmed."""
+    """Propose and confirm, as the run did; called with an evaluation, gives the members of what is confirmed.
+
+    prepare  as in `Procedure`
+    """
 
     propose: Propose
     confirm: Callable[[Sequence[Slice], Evaluation], Confirmation]
+    prepare: Prepare = as_is
 
     def __call__(self, evaluation: Evaluation) -> list[Bool]:
         """`(N,) bool` for each confirmed finding, class rates apart."""
-        done = self.confirm(self.propose(evaluation), evaluation)
+        ready = self.prepare(evaluation)
+        done = self.confirm(self.propose(ready), ready)
         return [done.members[one.id] for one in done.findings if one.confirmed and one.family == "errors"]
 
 

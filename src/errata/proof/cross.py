@@ -34,11 +34,12 @@ from errata.proof.settle import Proposal, gather, least_support, settle
 from errata.stats.multiplicity import Multiplicity, critical_value
 from errata.stats.sequential import MOST, expected_draws, p_value, verdict
 
-__all__ = ["Crossed", "Each", "Procedure", "Propose", "confirm_across"]
+__all__ = ["Crossed", "Each", "Prepare", "Procedure", "Propose", "as_is", "confirm_across"]
 
 Bool = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Propose = Callable[[Evaluation], Sequence[Slice]]
+Prepare = Callable[[Evaluation], Evaluation]
 Each = Callable[[Callable[[int], Any], Iterable[int]], Iterator[Any]]
 """Gives the results of a task for numbers, in their order, as they are asked for; other processes may do the work."""
 
@@ -63,15 +64,24 @@ class Crossed:
     critical: float
 
 
+def as_is(evaluation: Evaluation) -> Evaluation:
+    """The evaluation, with nothing to prepare."""
+    return evaluation
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Procedure:
-    """Everything that a rerun repeats: propose on four folds, settle, judge on the fifth, match across folds."""
+    """Everything that a rerun repeats: propose on four folds, settle, judge on the fifth, match across folds.
+
+    prepare  gives an evaluation the columns that its explore rows choose by their errors, such as n-grams
+    """
 
     evaluation: Evaluation
     folds: Fold
     propose: Propose
     min_support: int | None
     max_proposals: int
+    prepare: Prepare = as_is
 
     def run(self, evaluation: Evaluation) -> Sequence[RuleFamily]:
         """The families of an evaluation of the same rows, the most extreme first."""
@@ -85,6 +95,7 @@ class Procedure:
         """What the explore rows of one partition propose."""
         if not parted.explore().view().loss.any():
             return []
+        parted = self.prepare(parted)
         kinds = grounds(parted)
         slices = [one for one in self.propose(parted) if one.claim != MISLABELLED]
         found = gather(slices, parted, kinds)
@@ -127,12 +138,13 @@ class Rerun:
 def confirm_across(
     evaluation: Evaluation, propose: Propose, *, alpha: float = 0.05, multiplicity: Multiplicity = "bh",
     min_support: int | None = None, min_difference: float = 0.0, max_proposals: int = 100, split_seed: int = 0,
-    again: Callable[[], Propose] | None = None, each: Each = map, least_reruns: int = 0,
+    prepare: Prepare = as_is, again: Callable[[], Propose] | None = None, each: Each = map, least_reruns: int = 0,
     progress: Progress | None = None,
 ) -> Crossed:  # fmt: skip
     """Confirm rules that five folds propose for each other, against reruns of the whole procedure on permuted output.
 
     propose       gives slices for the explore rows of an evaluation; called once per fold
+    prepare       see `Procedure`; what it gives may differ from fold to fold and from rerun to rerun
     again         asked after the first run for what reruns call, which may be sent to other processes
     each          runs reruns, see `Each`
     least_reruns  so many reruns are made even where fewer settle the findings
@@ -148,8 +160,9 @@ def confirm_across(
         return slices
 
     real = Procedure(
-        evaluation=evaluation, folds=folds, propose=first, min_support=min_support, max_proposals=max_proposals
-    )
+        evaluation=evaluation, folds=folds, propose=first, min_support=min_support, max_proposals=max_proposals,
+        prepare=prepare,
+    )  # fmt: skip
     per_fold = []
     for fold in range(FOLDS):
         report(0.1 * fold / FOLDS, f"proposing without fold {fold + 1} of {FOLDS}")

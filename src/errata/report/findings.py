@@ -343,17 +343,13 @@ def remaining_of(finding: Finding) -> tuple[str, ...]:
     )
 
 
-_LOOP = "best loop"
-"""The loop that Learning to Split kept: a line of its log, which the run shows."""
-
-
 def statistics_of(finding: Finding) -> tuple[str, ...]:
     """The Predicate and every other Statistic, as sentences."""
     predicates = tuple(item.words for item in finding.evidence if isinstance(item, Predicate) and item.words)
     return predicates + tuple(
         item.words or f"{capitalised(item.name)}: {UNKNOWN if item.value is None else number(item.value)}."
         for item in finding.evidence
-        if isinstance(item, Statistic) and item.name not in ("remaining", _LOOP)
+        if isinstance(item, Statistic) and item.name != "remaining"
     )
 
 

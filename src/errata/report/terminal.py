@@ -13,6 +13,7 @@ from errata.describe.sentences import barely, looked, numbers, title, verdict
 from errata.describe.wording import capitalised
 from errata.report.commands import folder_of
 from errata.report.findings import clipped
+from errata.report.splits import splits_of
 
 __all__ = ["plain_summary", "summary"]
 
@@ -46,6 +47,7 @@ def summary(diagnosis: Diagnosis, *, width: int | None = None) -> Any:
             )
     if diagnosis.run.calibration is not None:
         parts.append(Text(f"Calibrated on these rows: {calibrated(diagnosis.run.calibration)}."))
+    parts += [Text(words, style="dim") for words in _searched(diagnosis, noun)]
     parts += [Text(f"! {of_unit(words, noun)}", style="yellow") for words in diagnosis.run.caveats]
     ended = _ended(diagnosis)
     if ended:
@@ -101,6 +103,16 @@ def _paragraph(place: int, finding: Finding, diagnosis: Diagnosis) -> Any:
 
 def _name(finding: Finding, diagnosis: Diagnosis) -> str:
     return title(finding, diagnosis.evaluation)
+
+
+def _searched(diagnosis: Diagnosis, noun: str) -> list[str]:
+    """The verdict of each search for a split, and the gap of its outer loops."""
+    said = []
+    for split in splits_of(diagnosis, noun):
+        gaps = ", ".join(line.gap + (" (kept)" if line.kept else "") for line in split.loops)
+        told = f" Gap by loop, in points of {split.metric}: {gaps}." if gaps else ""
+        said.append(f"Learning to Split, by {split.read}: {split.verdict.rstrip('.')}.{told}")
+    return said
 
 
 def _ended(diagnosis: Diagnosis) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,15 @@ def test_a_planted_direction_is_found_in_its_class_alone(planted) -> None:
     rows = {one: row for row, one in enumerate(evaluation.dataset.ids())}
     assert hard[[rows[one] for one in shown.wrong]].mean() > 0.8
     assert not hard[[rows[one] for one in shown.right]].any()
+
+
+def test_ends_are_not_worked_out_where_nobody_looks(planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluation, _ = planted(n=2_000)
+    shown, looked = job(), FailureDirections().run(evaluation.explore(), job())
+    monkeypatch.setattr("errata.methods.discover.failure_directions.extremes_of", None)  # may not be called
+    hidden = replace(shown, showing=False)
+    assert [one.id for one in FailureDirections().run(evaluation.explore(), hidden)] == [one.id for one in looked]
+    assert hidden.shown == []
 
 
 def test_the_run_shows_both_ends_of_every_direction(planted) -> None:

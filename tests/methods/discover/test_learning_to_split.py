@@ -79,19 +79,23 @@ def test_wrong_labels_are_a_split_of_the_data(embedded) -> None:
     assert (members & truth).sum() > 0.8 * truth.sum()
     assert truth[members].mean() > 0.6
     assert mine.said[0].startswith(f"{NAME}: Systematic split")
-    assert any(shown.name == "loop 0" and "| train " in shown.words for shown in mine.shown)
     suspects = next(shown for shown in slices[0].evidence if getattr(shown, "name", "") == "suspected labels")
     assert 0.08 < suspects.value < 0.22
-    (log,) = (shown for shown in mine.shown if isinstance(shown, SplitLog))
+    (log,) = mine.shown
+    assert isinstance(log, SplitLog)
     assert log.systematic
-    assert [f"loop {loop.loop}" for loop in log.loops] == [one.name for one in _loops(mine)]
+    assert log.words in mine.said[0]
+    assert [loop.loop for loop in log.loops] == list(range(4))
+    each = np.bincount(np.asarray(evaluation.explore().view().labels))
+    for loop in log.loops:
+        assert loop.gap == pytest.approx(loop.validation - loop.test)
+        assert len(loop.train_labels) == len(loop.test_labels) == 3
+        assert np.array_equal(np.add(loop.train_labels, loop.test_labels), each)
     kept = log.loops[log.best]
-    assert kept.gap == pytest.approx(kept.validation - kept.test)
     assert sum(kept.train_labels) + sum(kept.test_labels) == log.rows == len(evaluation.explore())
-
-
-def _loops(of: Job) -> list[Statistic]:
-    return [one for one in of.shown if isinstance(one, Statistic) and one.name.startswith("loop ")]
+    said = [one.name for one in slices[0].evidence if isinstance(one, Statistic)]
+    assert said[0] == "gap"
+    assert not any("loop" in name for name in said)
 
 
 def test_clean_data_have_no_systematic_split(embedded) -> None:
@@ -101,10 +105,11 @@ def test_clean_data_have_no_systematic_split(embedded) -> None:
     evaluation = embedded(x, given, rng.random(len(x)) < 0.1)
     assert not LearningToSplit(frozen=False, loops=3).run(evaluation.explore(), mine)
     assert "No systematic split" in mine.said[0]
-    (log,) = (shown for shown in mine.shown if isinstance(shown, SplitLog))
+    (log,) = mine.shown
+    assert isinstance(log, SplitLog)
     assert not log.systematic
     assert log.words in mine.said[0]
-    assert len(log.loops) == len(_loops(mine))
+    assert log.loops == ()  # labels follow the predictor's doubts: plain before any loop
 
 
 def test_the_same_seed_gives_the_same_rules(corner) -> None:

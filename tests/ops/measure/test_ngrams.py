@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import errata
 from errata.core.columns import Column, Table
 from errata.core.dataset import Dataset
-from errata.core.evaluation import EXPLORE, Evaluation
+from errata.core.evaluation import CONFIRM, EXPLORE, Evaluation
 from errata.core.hashing import column_hash
 from errata.core.rules import Where
 from errata.evaluate import evaluate
 from errata.ops.measure.columns import measured
 from errata.ops.measure.grams import KIND, column_of, gram_of
-from errata.ops.measure.ngrams import presence, with_grams, with_ngrams
+from errata.ops.measure.ngrams import NGrams, presence, with_grams, with_ngrams
+from errata.ops.measure.texts import strings_of
 
 WORDS = ["red", "green", "blue", "film", "actor", "plot", "story", "scene", "music", "long", "short", "slow", "fast"]
 
@@ -65,6 +68,71 @@ def test_confirm_rows_have_no_part() -> None:
     turned = np.where(one.fold == EXPLORE, one.loss, 1.0 - one.loss)
     same = with_ngrams(replace(one, loss=turned))
     assert with_ngrams(one).features == same.features
+
+
+def grams_of(one: Evaluation) -> list[str]:
+    """The n-grams among the features, best first."""
+    return [gram for name in one.features if (gram := gram_of(name)) is not None]
+
+
+def halves(one: Evaluation, seed: int) -> Evaluation:
+    """The evaluation with other rows to explore."""
+    fold = np.random.default_rng(seed).choice(np.array([EXPLORE, CONFIRM], dtype=np.int8), len(one.fold))
+    return replace(one, fold=fold)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_texts_taken_apart_once_give_what_those_of_the_explore_rows_alone_give(seed: int) -> None:
+    one = evaluation()
+    grams = pickle.loads(pickle.dumps(NGrams.of(one)))
+    part = halves(one, seed)
+    found = grams(part)
+    names = grams_of(found)
+    assert names
+    texts_there = strings_of(part.explore().column("text"))
+    held = presence(texts_there, names)
+    assert (held.sum(axis=0) >= 10).all()
+    assert ((~held).sum(axis=0) >= 10).all()
+    # Words read anew from the explore rows, with nothing of the others, lead to the same choice.
+    column = Column.strings(texts_there)
+    rows = part.explore().rows
+    few = Dataset(
+        name="few", modality="text", text="text", id_hash=column_hash(column), label="y", prediction="p",
+        occurrence=np.zeros(len(rows), np.uint32), content_hash=column_hash(column),
+        table=Table({"text": column, **{name: part.dataset.table.column(name).take(rows) for name in ("y", "p")}}),
+    )  # fmt: skip
+    anew = evaluate(few, embeddings=())
+    anew = with_ngrams(replace(anew, fold=np.full(len(rows), EXPLORE, dtype=np.int8)))
+    assert grams_of(anew) == names
+
+
+def test_other_errors_choose_other_words_in_the_place_of_the_first() -> None:
+    one = evaluation()
+    grams = NGrams.of(one)
+    assert grams is not None
+    first = grams(one)
+    red = np.array(["red" in text.split() for text in texts(1200, 0)])
+    second = grams(replace(first, loss=(red & (np.arange(1200) % 3 == 0)).astype(float)))
+    assert {"zorba", "zorba good"}.intersection(grams_of(first))
+    assert "red" in grams_of(second)
+    assert not any("zorba" in gram for gram in grams_of(second))
+    assert grams(first).features == first.features
+    np.testing.assert_array_equal(second.dataset.table.column(column_of("red")).values == 1, red)
+
+
+def test_of_very_many_texts_only_some_are_read_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = evaluation()
+    whole = with_ngrams(one)
+    monkeypatch.setattr("errata.ops.measure.ngrams.MOST_TEXTS", 1_000)
+    grams = NGrams.of(one)
+    assert grams is not None
+    assert not grams.whole
+    found = grams(one)
+    assert found.features == whole.features  # 600 explore rows are few enough to be all read
+    name = next(name for name in found.features if gram_of(name))
+    np.testing.assert_array_equal(found.dataset.table.column(name).values, whole.dataset.table.column(name).values)
+    monkeypatch.setattr("errata.ops.measure.ngrams.SAMPLED", 100)
+    assert len(np.unique(NGrams.of(one).row)) <= 100
 
 
 def test_fresh_rows_get_the_same_columns() -> None:

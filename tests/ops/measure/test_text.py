@@ -10,7 +10,7 @@ import pytest
 from errata.core.errors import UsageError
 from errata.ops.measure import text
 from errata.ops.measure.text import ATTRIBUTES, measure
-from errata.ops.measure.texts import words_of
+from errata.ops.measure.texts import as_seen, words_of
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,17 @@ from errata.ops.measure.texts import words_of
         ("这是测试", "text.words", 4),
         ("“quoted” it's", "text.quotes", 2),
         ("", "text.words", 0),
+        ("&#8220;quoted&#8221; it&#39;s", "text.quotes", 2),
+        ("&#8220;quoted&#8221; it&#39;s", "text.digits", 0.0),
+        ("&#8220;quoted&#8221; it&#39;s", "text.words", 2),
+        ("you &amp; me", "text.characters", 8),
+        ("you &amp; me", "text.punctuation", 1 / 8),
+        ("&#128514; so funny", "text.emoji", 1),
+        ("I &lt;3 you", "text.emoji", 1),
+        ("caf&eacute;", "text.non_ascii", 0.25),
+        ("don&#8217;t", "text.negation", 1),
+        ("AT&T and R&D; and &nosuch;", "text.markup", 0),
+        ("x=1&copy=2", "text.characters", 10),
     ],
 )
 def test_counts(written: str, name: str, value: float) -> None:
@@ -86,6 +97,26 @@ def test_lone_surrogates_and_odd_characters_are_measured() -> None:
 
 def test_words() -> None:
     assert words_of("It’s 1,000.5 <br> at-once") == ["It’s", "1,000.5", "at", "once"]
+
+
+@pytest.mark.parametrize(
+    ("written", "seen"),
+    [
+        ("&lt;b&gt; &quot;x&quot; &#x201C;", '<b> "x" “'),
+        ("AT&T, a&b, R&D;, &copy 2020", "AT&T, a&b, R&D;, &copy 2020"),
+        ("&notit; &hellip;", "&notit; …"),
+        ("&amp;lt;", "&lt;"),  # once, as a browser does it
+        ("&#0; &#99999999; &#xD800; &#1;", "&#0; &#99999999; &#xD800; &#1;"),
+        ("I&#65533;m", "I\ufffdm"),
+    ],
+)
+def test_character_references_are_read_as_people_see_them(written: str, seen: str) -> None:
+    assert as_seen(written) == seen
+    assert words_of(written) == words_of(seen) or "&lt;" in seen
+
+
+def test_what_stands_for_nothing_is_read_as_written() -> None:
+    assert words_of("R&D; &nosuch; rock &amp; roll") == ["R", "D", "nosuch", "rock", "roll"]
 
 
 def test_every_attribute_is_documented() -> None:

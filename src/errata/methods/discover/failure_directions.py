@@ -41,7 +41,7 @@ class FoundDirection:
     z         by how many standard deviations of chance `score` exceeds .5
     cost      the cost chosen
     evidence  the score, and the hardest and the easiest examples
-    extremes  the rows at either end of it, right or wrong, and what tells them apart
+    extremes  the rows at either end of it, right or wrong, and what tells them apart; None where nobody will look
     """
 
     label: int
@@ -114,11 +114,11 @@ class FailureDirections:
             job.progress(label / len(evaluation.classes), f"class {evaluation.classes[label]}")
             if job.budget is not None and perf_counter() - began > job.budget:
                 break
-            found += self._of_class(evaluation, ground, space, label, job.rng)
+            found += self._of_class(evaluation, ground, space, label, job)
         return found
 
     def _of_class(
-        self, evaluation: Evaluation, ground: EmbeddingGround, space: Space, label: int, rng: np.random.Generator
+        self, evaluation: Evaluation, ground: EmbeddingGround, space: Space, label: int, job: Job
     ) -> list[FoundDirection]:
         rows = np.flatnonzero(ground.stratum == label)
         wrong = ground.loss[rows] > 0
@@ -128,8 +128,8 @@ class FailureDirections:
         x = space(ground.values[rows])
         y = np.where(wrong, 1.0, -1.0)
         group = None if ground.group is None else ground.group[rows]
-        two = _Folds.deal(wrong, group, 2, rng)
-        more = two if self.faithful else _Folds.deal(wrong, group, self.folds, rng)
+        two = _Folds.deal(wrong, group, 2, job.rng)
+        more = two if self.faithful else _Folds.deal(wrong, group, self.folds, job.rng)
         given = of_classes(evaluation, [label]) if len(np.unique(ground.stratum)) > 1 else None
         found: list[FoundDirection] = []
         basis: list[Floats] = []
@@ -153,7 +153,7 @@ class FailureDirections:
                 extremes=extremes_of(
                     evaluation, ground.rows[rows], wrong, held_out, label=label, direction=len(found) + 1,
                     column=ground.column, score=best.score,
-                ),
+                ) if job.showing else None,
             ))  # fmt: skip
             basis.append(_unit(plane.weights))
             for folds in {id(two): two, id(more): more}.values():

@@ -21,8 +21,7 @@ from errata.ops.nets.groups import Contents, contents
 from errata.ops.nets.heads import Head, HeadPredictor, schedule_for, training
 from errata.ops.nets.scoring import METRICS, scoring_of
 from errata.ops.nets.spaces import fit_space
-from errata.ops.nets.splitting import Lap, Plan, Rows, Split, learn_split
-from errata.ops.nets.told import lap_text
+from errata.ops.nets.splitting import Plan, Rows, Split, learn_split
 from errata.ops.nets.verdict import Judged, judge
 
 __all__ = ["LearningToSplit"]
@@ -174,18 +173,14 @@ class LearningToSplit:
         )  # fmt: skip
         verdict = judged.verdict
         job.say(f"{ground.name}: {verdict.words}")
-        gap = verdict.gap / 100.0 if math.isfinite(verdict.gap) else None
-        job.show(Statistic(name="gap", value=gap, n=len(rows.labels), words=f"{ground.name}: {verdict.words}"))
-        if not verdict.systematic and (verdict.why or gap is None):
+        if not verdict.systematic and (verdict.why or not math.isfinite(verdict.gap)):
             job.show(_log_of(evaluation, ground, judged, None, self.metric))
             return []
 
-        def told(lap: Lap) -> None:
-            job.progress(0.7 + 0.3 * lap.loop / self.loops, f"loop {lap.loop}")
-            text = lap_text(lap, classes=evaluation.classes, metric=self.metric)
-            job.show(Statistic(name=f"loop {lap.loop}", value=lap.gap / 100.0, n=lap.test_count, words=text))
-
-        split = learn_split(rows, predictor, self.plan, scoring=scoring, rng=job.rng, each=told)
+        split = learn_split(
+            rows, predictor, self.plan, scoring=scoring, rng=job.rng,
+            each=lambda lap: job.progress(0.7 + 0.3 * lap.loop / self.loops, f"loop {lap.loop}"),
+        )  # fmt: skip
         job.show(_log_of(evaluation, ground, judged, split, self.metric))
         if not verdict.systematic:
             return []
@@ -196,7 +191,7 @@ class LearningToSplit:
         return [Slice(
             rule=self._rule(evaluation, ground, split.splitter, split.cut), claim=claim_for(evaluation.metric),
             proposed_by=("learning_to_split",),
-            evidence=_of_split(evaluation, ground, split, judged, held, self.metric),
+            evidence=_of_split(evaluation, ground, split, judged, held),
         )]  # fmt: skip
 
     def _rule(
@@ -247,16 +242,12 @@ def _finite(value: float) -> float | None:
 
 
 def _of_split(
-    evaluation: Evaluation, ground: _Ground, split: Split, judged: Judged, held: Contents, metric: str
+    evaluation: Evaluation, ground: _Ground, split: Split, judged: Judged, held: Contents
 ) -> tuple[Evidence, ...]:
-    lap, classes = split.laps[split.best], evaluation.classes
+    classes = evaluation.classes
     said: list[Evidence] = [
-        Statistic(name="gap", value=judged.verdict.gap / 100.0, n=len(split.test), words=judged.verdict.words),
-        Statistic(
-            name="best loop", value=lap.gap / 100.0, n=lap.test_count,
-            words=lap_text(lap, classes=classes, metric=metric),
-        ),
-    ]  # fmt: skip
+        Statistic(name="gap", value=judged.verdict.gap / 100.0, n=len(split.test), words=judged.verdict.words)
+    ]
     for group in held.groups[:_SHOWN]:
         words = (
             f"{len(group.rows):,} rows of {classes[group.label]} taken for {classes[group.taken_for]}, "

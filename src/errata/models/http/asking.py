@@ -78,6 +78,7 @@ class Asking:
     max_calls  how many requests may be made in all, those of killed runs included; None for any number
     expected   rows that there are in all, 0 while that is not known
     retried    requests that had to be sent again
+    spent      a request was due that `max_calls` did not allow
     """
 
     client: Client
@@ -89,6 +90,7 @@ class Asking:
     expected: int = 0
     retried: int = 0
     smaller: str = ""
+    spent: bool = False
     _proven: set[bytes] = field(default_factory=set)
     _streak: int = 0
     _faults: int = 0
@@ -132,7 +134,7 @@ class Asking:
 
     def renew(self) -> None:
         """Forget that the endpoint could not be asked any more: this is another run."""
-        self._stopped, self._streak, self._faults, self._refused = None, 0, 0, 0
+        self._stopped, self._streak, self._faults, self._refused, self.spent = None, 0, 0, 0, False
 
     @property
     def calls_left(self) -> float:
@@ -348,6 +350,7 @@ class Asking:
             if self.max_calls is None or self.kept.calls + self._sent < self.max_calls:
                 self._sent += 1
                 return
+        self.spent = True
         rows, calls = self.kept.rows, self.kept.calls
         of = f" of {self.expected:,}" if self.expected else ""
         whole = -(-self.expected * max(calls, 1) // max(rows, 1))

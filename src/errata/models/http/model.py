@@ -119,6 +119,11 @@ class EndpointModel:
         return self.asking.kept.checked == self.asking.kept.rows
 
     @property
+    def calls(self) -> int:
+        """How many calls were made, those of killed runs included."""
+        return self.asking.kept.calls
+
+    @property
     def calls_left(self) -> float:
         """How many calls are still allowed."""
         return self.asking.calls_left

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from errata.core.errors import StoppedError
 from errata.models.http.asking import Asking, Request
 from errata.models.http.chat import asking as asked
 from errata.models.http.chat import said_in
@@ -59,12 +60,28 @@ class Writer:
     asking: Asking
 
     def write(self, sentences: Sequence[str]) -> list[str | None]:
-        """Each sentence in other words, None where there is no answer.
+        """Each sentence in other words, None where there is no answer; with `limit`, where nothing more may be asked.
 
         Raises StoppedError where the endpoint cannot be asked, or not any more.
         """
         if not sentences:
             return []
         salt = hashlib.blake2b(f"{self.asking.kept.owner}|{self.letter!r}".encode(), digest_size=16).digest()
-        said = self.asking.ask(rows_of(list(sentences)), self.letter, salt=salt, most=1)
-        return [str(one.label) if one.label and not one.failed else None for one in said]
+        rows = rows_of(list(sentences))
+        said: list[Said | None]
+        try:
+            said = [*self.asking.ask(rows, self.letter, salt=salt, most=1)]
+        except StoppedError:
+            if not self.asking.spent:
+                raise
+            said = [self.asking.kept.get(rows.digest(place, salt)) for place in range(len(rows))]
+        return [str(one.label) if one is not None and one.label and not one.failed else None for one in said]
+
+    def limit(self, max_calls: int) -> None:
+        """Make at most so many calls in all, those of killed runs included."""
+        self.asking.max_calls = max(0, max_calls)
+
+    @property
+    def spent(self) -> bool:
+        """Whether something was not asked because no further call was allowed."""
+        return self.asking.spent

@@ -7,7 +7,7 @@ __all__ = ["KIND", "VERSION", "column_of", "gram_of"]
 KIND = "text n-grams"
 """The kind of the Source of such columns."""
 
-VERSION = 1
+VERSION = 2
 """Changes when words are told apart otherwise."""
 
 _BEFORE, _AFTER = 'contains "', '"'

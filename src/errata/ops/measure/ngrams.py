@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -12,35 +13,159 @@ from numpy.typing import NDArray
 
 from errata.core.columns import Bool, Column, Float
 from errata.core.dataset import Dataset
-from errata.core.evaluation import Evaluation
+from errata.core.evaluation import EXPLORE, Evaluation
 from errata.core.source import Source
 from errata.ops.measure.grams import KIND, VERSION, column_of
-from errata.ops.measure.texts import Vocabulary, plain_word, strings_of, words_of
+from errata.ops.measure.texts import plain_word, strings_of, words_of
 
-__all__ = ["with_grams", "with_ngrams"]
+__all__ = ["NGrams", "with_grams", "with_ngrams"]
 
-MOST_TEXTS = 20_000  # explore rows that the choice rests on; presence is then looked up in all rows
+MOST_TEXTS = 100_000
+"""Texts that are all taken apart, so that n-grams can be chosen again and again without reading one twice."""
+
+SAMPLED = 20_000
+"""Explore rows that the choice rests on where there are more texts; presence is then looked up in all of them."""
+
 ALIKE = 0.9  # of two n-grams that nearly always come together, the better one stands for both
 _SEPARATOR = "\n"  # never part of a word
+_TRIED = 8  # times as many n-grams as are wanted are looked at, since most that are left out are alike
 
 
 def with_ngrams(evaluation: Evaluation, *, most: int = 50, least: int = 10) -> Evaluation:
     """The evaluation with a boolean column for each chosen n-gram, among the features; as is without texts.
 
-    Chosen on explore rows alone: words and pairs of neighbours, in lower case, that at least `least` explore rows have
-    and at least `least` have not, by the gain in likelihood when the rows that have them get error rates of their own
-    in each class; at most `most`, and only those whose gain is above 0. What was chosen is a Source, so that the same
-    columns are made of fresh rows (`with_grams`).
+    As `NGrams` chooses them. An evaluation that has such columns already stays as it is.
     """
-    dataset = evaluation.dataset
-    if _text_column(dataset) is None or any(source.kind == KIND for source in dataset.sources):
+    if any(source.kind == KIND for source in evaluation.dataset.sources):
         return evaluation
-    grams = _chosen(evaluation.explore(), most=most, least=least)
-    if not grams:
-        return evaluation
-    more = with_grams(dataset, grams)
-    new = tuple(name for name in more.table if name not in dataset.table)
-    return replace(evaluation, dataset=more, features=(*evaluation.features, *new))
+    grams = NGrams.of(evaluation, most=most, least=least)
+    return evaluation if grams is None else grams(evaluation)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NGrams:
+    """Which texts hold which words and pairs of neighbours, in lower case; the errors of a model have no part in it.
+
+    Called with an evaluation of the same rows, it gives it a boolean column for each n-gram that its explore rows
+    choose. Folds and reruns on permuted errors so choose anew, and read no text again.
+
+    names   g n-grams that at least `least` texts hold, in alphabetical order
+    starts  (g + 1,) int64: where the texts of each begin in `row`
+    row     (m,) int32: texts, by n-gram
+    absent  (N,) bool: rows without a text
+    whole   whether every text was taken apart; else only some explore rows were
+    most    at most so many n-grams are chosen
+    least   an n-gram is chosen only where so many explore rows have it, and so many have it not
+    """
+
+    names: tuple[str, ...]
+    starts: NDArray[np.int64]
+    row: NDArray[np.int32]
+    absent: Bool
+    whole: bool
+    most: int
+    least: int
+
+    @staticmethod
+    def of(evaluation: Evaluation, *, most: int = 50, least: int = 10) -> NGrams | None:
+        """The n-grams of an evaluation's texts; None where it has none."""
+        name = _text_column(evaluation.dataset)
+        if name is None:
+            return None
+        column = evaluation.dataset.table.column(name)
+        whole = len(column) <= MOST_TEXTS
+        rows = np.arange(len(column)) if whole else _sample(evaluation)
+        held = _held(strings_of(column if whole else column.take(rows)), least=least)
+        order = np.argsort(np.array(held.names, dtype=object), kind="stable")
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order))
+        code = place[held.code]
+        by_code = np.lexsort((held.row, code))
+        return NGrams(
+            names=tuple(held.names[at] for at in order.tolist()),
+            starts=np.concatenate([[0], np.cumsum(np.bincount(code, minlength=len(order)))]).astype(np.int64),
+            row=rows[held.row[by_code]].astype(np.int32), absent=column.missing(), whole=whole, most=most, least=least,
+        )  # fmt: skip
+
+    def __call__(self, evaluation: Evaluation) -> Evaluation:
+        """The evaluation with the columns of the n-grams that its explore rows choose, in the place of earlier ones.
+
+        What was chosen is a Source, so that the same columns are made of fresh rows (`with_grams`).
+        """
+        earlier = {name for one in evaluation.dataset.sources if one.kind == KIND for name in one.columns}
+        features = [name for name in evaluation.features if name not in earlier]
+        codes = self.chosen(evaluation)
+        dataset = self.added(evaluation.dataset, [self.names[code] for code in codes])
+        grams = [column_of(self.names[code]) for code in codes]
+        return replace(evaluation, dataset=dataset, features=tuple(dict.fromkeys((*features, *grams))))
+
+    def added(self, dataset: Dataset, grams: Sequence[str]) -> Dataset:
+        """The data with the columns of some of the n-grams; those that it has already stay."""
+        asked = [gram for gram in grams if column_of(gram) not in dataset.table]
+        if not asked:
+            return dataset
+        if not self.whole:
+            return with_grams(dataset, asked)
+        place = {name: code for code, name in enumerate(self.names)}
+        held = np.zeros((len(self.absent), len(asked)), dtype=bool)
+        for at, gram in enumerate(asked):
+            held[self._rows(place[gram]), at] = True
+        return _with_columns(dataset, asked, held, self.absent)
+
+    def chosen(self, evaluation: Evaluation) -> list[int]:
+        """Places in `names`, best first: by the gain in likelihood when the explore rows that have an n-gram get error
+        rates of their own in each class, as long as it is above 0; of those that nearly always come together the best.
+        """
+        explore = evaluation.explore()
+        rows = np.arange(len(explore)) if explore.rows is None else explore.rows
+        loss, stratum = np.zeros(len(self.absent)), np.full(len(self.absent), -1, dtype=np.int64)
+        view = explore.view()
+        loss[rows], stratum[rows] = view.loss, view.stratum
+        if not self.whole:
+            seen = np.zeros(len(stratum), dtype=bool)
+            seen[_sample(evaluation)] = True
+            stratum[~seen] = -1
+        usable = stratum >= 0
+        if not len(self.names) or not float(loss[usable].sum()):
+            return []
+        gains = self._gains(loss, stratum, binary=evaluation.binary_loss)
+        chosen: list[int] = []
+        kept: list[NDArray[np.uint8]] = []
+        for code in np.argsort(-gains, kind="stable")[: _TRIED * self.most].tolist():
+            if gains[code] <= 0.0 or len(chosen) == self.most:
+                break
+            member = np.zeros(len(stratum), dtype=bool)
+            member[self._rows(code)] = True
+            bits = np.packbits(member & usable)
+            if not kept or not _alike(np.stack(kept), bits):
+                chosen.append(code)
+                kept.append(bits)
+        return chosen
+
+    def _rows(self, code: int) -> NDArray[np.int32]:
+        return self.row[self.starts[code] : self.starts[code + 1]]
+
+    def _gains(self, loss: Float, stratum: NDArray[np.int64], *, binary: bool) -> NDArray[np.float64]:
+        """(g,) gains, -inf where too few explore rows have the n-gram, or have it not; `stratum` is -1 elsewhere."""
+        from errata.stats.gain import gain, loss_gain
+
+        usable = stratum >= 0
+        classes, size = int(stratum.max()) + 1, len(self.names)
+        code = np.repeat(np.arange(size), np.diff(self.starts))
+        seen = usable[self.row]
+        at = self.row[seen]
+        cell = code[seen] * classes + stratum[at]
+        n1 = np.bincount(cell, minlength=size * classes).reshape(size, classes)
+        x1 = np.bincount(cell, weights=loss[at], minlength=size * classes).reshape(size, classes)
+        mine = loss[usable]
+        n = np.bincount(stratum[usable], minlength=classes)
+        x = np.bincount(stratum[usable], weights=mine, minlength=classes)
+        if binary:
+            gains = np.asarray(gain(x1, n1, wrong=x, rows=n))
+        else:
+            gains = np.asarray(loss_gain(x1, n1, loss=x, rows=n, squares=float(mine @ mine)))
+        rows = n1.sum(axis=1)
+        return np.where((rows < self.least) | (rows > len(mine) - self.least), -np.inf, gains)
 
 
 def with_grams(dataset: Dataset, grams: Sequence[str] | Source) -> Dataset:
@@ -51,18 +176,8 @@ def with_grams(dataset: Dataset, grams: Sequence[str] | Source) -> Dataset:
     asked = str(grams.options["grams"]).split(_SEPARATOR) if isinstance(grams, Source) else list(grams)
     asked = [gram for gram in asked if column_of(gram) not in dataset.table]
     texts = strings_of(dataset.table.column(name))
-    held = presence(texts, asked)
-    gone = np.array([text is None for text in texts], dtype=bool)
-    columns = {}
-    for place, gram in enumerate(asked):
-        values = np.where(gone, -1, held[:, place]).astype(np.int8)
-        columns[column_of(gram)] = Column(kind="boolean", values=values, words=f"contains “{gram}”")
-    joined = _SEPARATOR.join(asked)
-    source = Source(
-        kind=KIND, columns=tuple(columns), options={"version": VERSION, "grams": joined},
-        fingerprint=hashlib.sha256(f"{KIND} {VERSION} {joined}".encode()).hexdigest()[:16],
-    )  # fmt: skip
-    return dataset.with_table(dataset.table.with_columns(columns), sources=(source,))
+    absent = np.array([text is None for text in texts], dtype=bool)
+    return _with_columns(dataset, asked, presence(texts, asked), absent)
 
 
 def presence(texts: Sequence[str | None], grams: Sequence[str]) -> Bool:
@@ -84,96 +199,83 @@ def presence(texts: Sequence[str | None], grams: Sequence[str]) -> Bool:
     return held
 
 
+def _with_columns(dataset: Dataset, grams: Sequence[str], held: Bool, absent: Bool) -> Dataset:
+    columns = {
+        column_of(gram): Column(
+            kind="boolean", values=np.where(absent, -1, held[:, at]).astype(np.int8), words=f"contains “{gram}”"
+        )
+        for at, gram in enumerate(grams)
+    }
+    joined = _SEPARATOR.join(grams)
+    source = Source(
+        kind=KIND, columns=tuple(columns), options={"version": VERSION, "grams": joined},
+        fingerprint=hashlib.sha256(f"{KIND} {VERSION} {joined}".encode()).hexdigest()[:16],
+    )  # fmt: skip
+    return dataset.with_table(dataset.table.with_columns(columns), sources=(source,))
+
+
 def _text_column(dataset: Dataset) -> str | None:
     name = getattr(dataset, "text", None)
     return name if isinstance(name, str) and name in dataset.table else None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Grams:
-    """Different n-grams of some texts: each pair (row, n-gram) once.
+def _sample(evaluation: Evaluation) -> NDArray[np.int64]:
+    """Explore rows, evenly drawn, that stand for all of them."""
+    rows = np.flatnonzero((evaluation.fold == EXPLORE) & evaluation.counted & (evaluation.stratum >= 0))
+    drawn: NDArray[np.int64] = rows[:: max(1, -(-len(rows) // SAMPLED))]
+    return drawn
 
-    names  n-gram of each code
-    row    (m,) text
-    code   (m,) n-gram that it contains
-    """
+
+def _alike(kept: NDArray[np.uint8], bits: NDArray[np.uint8]) -> bool:
+    """Whether the rows of an n-gram, eight to a byte, are nearly those of one that is kept (k, bytes)."""
+    both = np.bitwise_count(kept & bits).sum(axis=1, dtype=np.int64)
+    either = np.bitwise_count(kept | bits).sum(axis=1, dtype=np.int64)
+    return bool((both >= ALIKE * either).any())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Held:
+    """Different n-grams of some texts: each pair of `row` and `code`, a place in `names`, once."""
 
     names: list[str]
     row: NDArray[np.int64]
     code: NDArray[np.int64]
 
-    def of(self, code: int) -> NDArray[np.int64]:
-        """Texts that contain an n-gram."""
-        rows: NDArray[np.int64] = self.row[self.code == code]
-        return rows
+
+class _Codes(dict[str, int]):
+    """Codes of words as written; words that differ in case alone have one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plain: dict[str, int] = {}
+
+    def __missing__(self, word: str) -> int:
+        code = self[word] = self.plain.setdefault(plain_word(word), len(self.plain))
+        return code
 
 
-def _chosen(explore: Evaluation, *, most: int, least: int) -> list[str]:
-    """The n-grams of the highest gain, best first."""
-    view = explore.view()
-    usable = np.flatnonzero(view.stratum >= 0)
-    usable = usable[:: max(1, -(-len(usable) // MOST_TEXTS))]
-    loss, stratum = view.loss[usable], view.stratum[usable].astype(np.int64)
-    if not len(usable) or float(loss.sum()) == 0.0:
-        return []
-    column = explore.column(str(_text_column(explore.dataset))).take(usable)
-    grams = _grams(strings_of(column), least=least)
-    gains = _gains(grams, loss, stratum, binary=explore.binary_loss)
-    rows = np.bincount(grams.code, minlength=len(grams.names))
-    gains[(rows < least) | (rows > len(usable) - least)] = -np.inf
-    chosen: list[int] = []
-    sets: list[NDArray[np.int64]] = []
-    for code in np.argsort(-gains, kind="stable")[: 8 * most].tolist():
-        if gains[code] <= 0.0 or len(chosen) == most:
-            break
-        mine = grams.of(code)
-        if any(_jaccard(mine, other) >= ALIKE for other in sets):
-            continue
-        chosen.append(code)
-        sets.append(mine)
-    return [grams.names[code] for code in chosen]
-
-
-def _jaccard(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
-    both = len(np.intersect1d(first, second, assume_unique=True))
-    return both / (len(first) + len(second) - both)
-
-
-def _gains(grams: _Grams, loss: Float, stratum: NDArray[np.int64], *, binary: bool) -> NDArray[np.float64]:
-    from errata.stats.gain import gain, loss_gain
-
-    classes, count = int(stratum.max()) + 1, len(grams.names)
-    cell = grams.code * classes + stratum[grams.row]
-    n1 = np.bincount(cell, minlength=count * classes).reshape(count, classes)
-    x1 = np.bincount(cell, weights=loss[grams.row], minlength=count * classes).reshape(count, classes)
-    n, x = np.bincount(stratum, minlength=classes), np.bincount(stratum, weights=loss, minlength=classes)
-    if binary:
-        return np.asarray(gain(x1, n1, wrong=x, rows=n))
-    return np.asarray(loss_gain(x1, n1, loss=x, rows=n, squares=float(np.sum(loss**2))))
-
-
-def _grams(texts: Sequence[str | None], *, least: int) -> _Grams:
-    """Words that `least` texts have, and pairs of neighbours among them."""
-    vocabulary = Vocabulary()
-    words: list[str] = []
+def _held(texts: Sequence[str | None], *, least: int) -> _Held:
+    """Words that `least` texts hold, and pairs of neighbours among them."""
+    known = _Codes()
+    every = array("i")
     counts = np.zeros(len(texts), dtype=np.int64)
     for place, text in enumerate(texts):
         found = words_of(text) if text else []
-        words += map(plain_word, found)
+        every.extend(map(known.__getitem__, found))
         counts[place] = len(found)
-    codes = vocabulary.codes(words)
+    codes = np.frombuffer(every, dtype=np.int32).astype(np.int64) if every else np.zeros(0, dtype=np.int64)
     row = np.repeat(np.arange(len(texts)), counts)
-    names = list(vocabulary.code)
+    names = list(known.plain)
     single = _often(row, codes, kinds=len(names), least=least)
     kept = [names[code] for code in single.kinds.tolist()]
-    known = np.full(len(names), -1, dtype=np.int64)
-    known[single.kinds] = np.arange(len(kept))
-    here = known[codes]
+    renamed = np.full(len(names), -1, dtype=np.int64)
+    renamed[single.kinds] = np.arange(len(kept))
+    here = renamed[codes]
     beside = np.flatnonzero((row[1:] == row[:-1]) & (here[1:] >= 0) & (here[:-1] >= 0))
     different, pair = np.unique(here[beside] * len(kept) + here[beside + 1], return_inverse=True)
     double = _often(row[beside], pair, kinds=len(different), least=least)
     keys = different[double.kinds].tolist()
-    return _Grams(
+    return _Held(
         names=[*kept, *(f"{kept[key // len(kept)]} {kept[key % len(kept)]}" for key in keys)],
         row=np.concatenate([single.row, double.row]),
         code=np.concatenate([single.code, len(kept) + double.code]),

@@ -9,7 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errata.ops.measure.attribute import Attribute, Directions, Measured, float32, signed
-from errata.ops.measure.texts import DIGIT, EMOJI, LETTER, MENTION, PUNCTUATION, QUOTE, SCRIPTS, TAG, UPPER, URL, Texts
+from errata.ops.measure.texts import (
+    DIGIT,
+    EMOJI,
+    LETTER,
+    MENTION,
+    PUNCTUATION,
+    QUOTE,
+    SCRIPTS,
+    UPPER,
+    URL,
+    Texts,
+    markup_in,
+)
 
 __all__ = ["ATTRIBUTES"]
 
@@ -133,7 +145,7 @@ _MARKS = (
     _count("hashtags", "hashtags", "Number of #words.", lambda t: t.matching(_HASHTAG, among=t.equal("#") > 0)),
     _count("emoji", "emoji", "Number of emoji, and of emoticons such as :).", emoji),
     _count("markup", "markup tags", "Number of HTML tags and entities.",
-           lambda t: t.matching(TAG, among=t.equal("<&") > 0)),
+           lambda t: np.fromiter(map(markup_in, t.written), dtype=np.int64, count=t.n)),
     _share("non_ascii", "share of characters beyond ASCII", "Characters outside plain ASCII over all characters.",
            lambda t: ratio(t.per_text(t.points > 127), t.length)),
     _share("latin", "share of Latin letters", "Latin letters over all letters.",

@@ -16,7 +16,7 @@ __all__ = ["ATTRIBUTES", "VERSION", "measure"]
 ATTRIBUTES: Mapping[str, Attribute] = MappingProxyType({a.name: a for a in phrasing.ATTRIBUTES})
 """Every attribute by its name, in the order in which they are shown."""
 
-VERSION = 1
+VERSION = 2
 """Changes when a measurement gives other numbers; part of the fingerprint of the columns it makes."""
 
 BLOCK_CHARACTERS = 2_000_000  # taken apart at once: some 50 MB of codes and classes
@@ -44,7 +44,7 @@ def measure(
         while stop < len(texts) and (stop == start or held < BLOCK_CHARACTERS):
             held += len(texts[stop] or "")
             stop += 1
-        block = Texts(texts=[text or "" for text in texts[start:stop]], characters=characters, vocabulary=vocabulary)
+        block = Texts(written=[text or "" for text in texts[start:stop]], characters=characters, vocabulary=vocabulary)
         known = np.array([text is not None for text in texts[start:stop]], dtype=bool)
         for attribute in asked:
             values = attribute.measured(block)

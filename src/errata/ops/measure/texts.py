@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import unescape
+from html.entities import html5
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from errata.core.columns import Column
 from errata.ops.measure.lexicon import LEXICA, is_negation
 
-__all__ = ["SCRIPTS", "Characters", "Texts", "Vocabulary", "strings_of", "words_of"]
+__all__ = ["SCRIPTS", "Characters", "Texts", "Vocabulary", "as_seen", "markup_in", "strings_of", "words_of"]
 
 LETTER, UPPER, DIGIT, SPACE, PUNCTUATION, EMOJI, END, QUOTE = (1 << bit for bit in range(8))
 
@@ -34,7 +36,8 @@ _WORD = re.compile(rf"\w+{_TAIL}")
 _WORD_OR_IDEOGRAPH = re.compile(rf"[{_IDEOGRAPH}]|(?:(?![{_IDEOGRAPH}])\w)+{_TAIL}")
 URL = re.compile(r"(?:https?://|www\.)[^\s<>\"]+", re.IGNORECASE)
 MENTION = re.compile(r"(?<![\w@])@\w+")
-TAG = re.compile(r"</?[a-zA-Z][^<>]*>|&(?:[a-zA-Z]+|#\d+);")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+_REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 
 
 def strings_of(column: Column) -> list[str | None]:
@@ -49,17 +52,45 @@ def strings_of(column: Column) -> list[str | None]:
     return [None if (value := column.value(row)) is None else str(value) for row in range(len(column))]
 
 
+def as_seen(text: str) -> str:
+    """The text as a person sees it: `&amp;` is &, `&#8220;` is “.
+
+    Only known references that end with ";": "AT&T", "a&b" and "R&D;" stay, and "&amp;lt;" is "&lt;" for people too.
+    """
+    return _REFERENCE.sub(lambda found: _character(found[0]) or found[0], text) if "&" in text else text
+
+
+def _character(reference: str) -> str:
+    """What a character reference stands for; "" where it stands for nothing."""
+    if reference[1] != "#":
+        return html5.get(reference[1:], "")
+    found = unescape(reference)
+    # What is no character comes back as the sign for that, which may also be meant.
+    return "" if found == "\ufffd" and reference.lower() not in ("&#65533;", "&#xfffd;") else found
+
+
+def markup_in(text: str) -> int:
+    """How many tags and known character references are written in a text."""
+    tags = len(_TAG.findall(text)) if "<" in text else 0
+    return tags + (sum(bool(_character(one)) for one in _REFERENCE.findall(text)) if "&" in text else 0)
+
+
 def words_of(text: str) -> list[str]:
-    """The words of a text as written, without addresses, @mentions and markup.
+    """The words of a text as a person sees it, without addresses, @mentions and tags.
 
     Each Chinese or Japanese character is a word, since nothing between them says where words end.
     """
+    return _words_in(as_seen(text))
+
+
+def _words_in(text: str) -> list[str]:
+    """The words of a text that is as a person sees it."""
     if "@" in text:
         text = MENTION.sub(" ", text)
     if "http" in text or "www." in text or "HTTP" in text or "WWW." in text:
         text = URL.sub(" ", text)
-    if "<" in text or "&" in text:
-        text = TAG.sub(" ", text)
+    if "<" in text:
+        text = _TAG.sub(" ", text)
     # One test of the highest character saves the slower pattern for the texts that need it.
     return (_WORD if text.isascii() or max(text) < "\u3040" else _WORD_OR_IDEOGRAPH).findall(text)
 
@@ -174,20 +205,28 @@ class _Tokens:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Texts:
-    """Some texts, taken apart when asked for; every count is (n,)."""
+    """Some texts, taken apart when asked for; every count is (n,), and of the text as a person sees it.
 
-    texts: Sequence[str]
+    written  the texts as the data have them
+    """
+
+    written: Sequence[str]
     characters: Characters
     vocabulary: Vocabulary
 
     @property
     def n(self) -> int:
-        return len(self.texts)
+        return len(self.written)
+
+    @cached_property
+    def seen(self) -> list[str]:
+        """The texts with what their character references stand for."""
+        return [as_seen(text) for text in self.written]
 
     @cached_property
     def points(self) -> NDArray[np.uint32]:
         """Code points of all texts, one after the other."""
-        joined = "".join(self.texts).encode("utf-32-le", "surrogatepass")
+        joined = "".join(self.seen).encode("utf-32-le", "surrogatepass")
         points = np.frombuffer(joined, dtype=np.uint32)
         self.characters.learn(points)
         return points
@@ -195,7 +234,7 @@ class Texts:
     @cached_property
     def ends(self) -> NDArray[np.int64]:
         """(n + 1,) where each text begins among the points, and where the last one ends."""
-        lengths = np.fromiter(map(len, self.texts), dtype=np.int64, count=self.n)
+        lengths = np.fromiter(map(len, self.seen), dtype=np.int64, count=self.n)
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
 
     @cached_property
@@ -232,15 +271,15 @@ class Texts:
         """How often a pattern is found in each of the texts `among`; 0 in the others, which are not searched."""
         found = np.zeros(self.n, dtype=np.int64)
         for row in np.flatnonzero(among).tolist():
-            found[row] = len(pattern.findall(self.texts[row]))
+            found[row] = len(pattern.findall(self.seen[row]))
         return found
 
     @cached_property
     def _tokens(self) -> _Tokens:
         words: list[str] = []
         counts = np.zeros(self.n, dtype=np.int64)
-        for row, text in enumerate(self.texts):
-            found = words_of(text)
+        for row, text in enumerate(self.seen):
+            found = _words_in(text)
             words += found
             counts[row] = len(found)
         return _Tokens(codes=self.vocabulary.codes(words), counts=counts)
