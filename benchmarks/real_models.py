@@ -10,7 +10,7 @@ sst2     a logistic regression on words and pairs of words, fitted on the traini
 hate     the same kind of classifier on tweets, fitted on a random half; the other is diagnosed, for all three classes,
          and for what it wrongly calls abusive. Tweets with words of African-American English are counted beside it, and
          in the second run are a column: by a list of ours, because no model of dialect is at hand, so what it misses
-         counts as other English.
+         counts as other English. The third run asks about that column alone.
 mnist    a fully connected network of a verification contest, an ONNX file that takes one image a time.
 
 Reports go to the folder of --out, the findings to benchmarks/results/real_models.md. What stands there under "Read" is
@@ -242,16 +242,18 @@ def hate(folder: Path) -> list[Run]:
     two = pd.DataFrame({
         "text": test["text"].to_numpy(), "dialect": dialect.to_numpy(), "label": abusive, "prediction": said,
     })  # fmt: skip
+    told = {"text": "text", "label": "label", "prediction": "prediction", "metric": "false-positive",
+            "positive": "abusive"}  # fmt: skip
     return [
         Run(name="hate", what="Logistic regression on words and pairs, tweets of Davidson et al. (ICWSM 2017).",
             given=(model, (test["text"].tolist(), test["label"].to_numpy())),
             beside=lambda: by_class(wrong, test["label"], dialect, "words of dialect")),
         Run(name="hate-false-alarms", what="The same predictions, hate and offensive together as abusive: which tweets "
             "that are neither does it call abusive? With the column `dialect`, as an audit would bring it.",
-            given=(two,),
-            options={"text": "text", "label": "label", "prediction": "prediction", "metric": "false-positive",
-                     "positive": "abusive"},
+            given=(two,), options=told,
             beside=lambda: by_class(pd.Series(said != abusive), pd.Series(abusive), dialect, "words of dialect")),
+        Run(name="hate-dialect", what="The same as an audit asks it, `--methods subgroups`: does any level of the "
+            "columns that came with the tweets err more?", given=(two,), options=told | {"methods": ["subgroups"]}),
     ]  # fmt: skip
 
 
@@ -280,7 +282,7 @@ def mnist(folder: Path) -> list[Run]:
 
 
 PARTS: dict[str, Callable[[Path], list[Run]]] = {"cifar10": cifar10, "sst2": sst2, "hate": hate, "mnist": mnist}
-ORDER = ("cifar10", "cifar10-jpeg", "cifar10-lost", "sst2", "hate", "hate-false-alarms", "mnist")
+ORDER = ("cifar10", "cifar10-jpeg", "cifar10-lost", "sst2", "hate", "hate-false-alarms", "hate-dialect", "mnist")
 READ = "**Read.**"
 
 
