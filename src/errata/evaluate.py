@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from errata.core.evaluation import EXPLORE, LEFT_OUT, Evaluation, Metric, Predic
 from errata.core.folds import Split, fifths, split
 from errata.core.model import Model, ModelSpec, Task
 from errata.core.pictures import kept
-from errata.engine.embed import embedded
+from errata.engine.embed import embedded, own_layers
 from errata.engine.out_of_fold import predict_out_of_fold
 from errata.engine.outcome import Outcome, from_output, from_table, losses, positive_class, task_of
 from errata.engine.predict import predict_all
 from errata.engine.remote import prepared
+from errata.engine.showing import OwnLayer
 from errata.engine.trial import asked_at_the_end, try_model
 from errata.open import open_dataset, open_encoder, open_model
 from errata.ops.measure.columns import measured
@@ -84,8 +85,9 @@ def evaluate(
     with kept(dataset.image):
         _check_columns(dataset, use)
         said = _predictions(
-            dataset, connected, task, out_of_fold, positive=positive, seed=seed, folder=folder, report=report
-        )
+            dataset, connected, task, out_of_fold, positive=positive, seed=seed, folder=folder, embeddings=embeddings,
+            report=report,
+        )  # fmt: skip
         outcome = said.outcome
         metric = metric or ("error" if outcome.task == "classification" else "absolute-error")
         _check_metric(metric, outcome.task)
@@ -108,7 +110,7 @@ def evaluate(
         if embeddings == ():
             return evaluation
         return embedded(
-            evaluation, model=said.shown, asked=embeddings, seed=seed, open_encoder=open_encoder,
+            evaluation, layers=said.layers, asked=embeddings, seed=seed, open_encoder=open_encoder,
             progress=lambda share, words: report(0.93 + 0.07 * share, words),
         )  # fmt: skip
 
@@ -117,17 +119,17 @@ def evaluate(
 class _Said:
     """What was predicted, and by which model; None where predictions came with the data.
 
-    shown  the model that predicted every row, as it was tried; None out of fold, where there are several
+    layers  what is read of the model's own layers; none out of fold, where there are several models
     """
 
     outcome: Outcome
     model: ModelSpec | None = None
-    shown: Model | None = None
+    layers: Mapping[str, OwnLayer] = field(default_factory=dict)
 
 
 def _predictions(
     dataset: Dataset, model: Model | None, asked: Task | None, folds: int | None, *, positive: Level | None, seed: int,
-    folder: Path | None, report: Progress,
+    folder: Path | None, embeddings: Sequence[str] | None, report: Progress,
 ) -> _Said:  # fmt: skip
     """The predictions: from the table, from the model, or out of fold."""
     if dataset.label is None:
@@ -143,16 +145,17 @@ def _predictions(
         report(0.9 * done / max(total, 1), "predicting")
 
     told: tuple[str, ...] = ()
-    shown: Model | None = None
+    layers: Mapping[str, OwnLayer] = {}
     if folds is not None:
         said = predict_out_of_fold(model, dataset, folds=folds, seed=seed, folder=folder, progress=tick, task=task)
     else:
         trial = try_model(prepared(model, dataset, folder=folder), dataset, task=task)
-        shown, said = trial.model, predict_all(trial.model, dataset, folder=folder, progress=tick)
+        layers = own_layers(trial.model, dataset, embeddings)
+        said = predict_all(trial.model, dataset, beside=next(iter(layers.values()), None), folder=folder, progress=tick)
         told = (*trial.caveats, *asked_at_the_end(trial.model, dataset, said.output, said.answered))
     outcome = from_output(dataset, task, said.output, said.spec, answered=said.answered)
     return _Said(
-        outcome=replace(outcome, caveats=(*outcome.caveats, *told, *said.caveats)), model=said.spec, shown=shown
+        outcome=replace(outcome, caveats=(*outcome.caveats, *told, *said.caveats)), model=said.spec, layers=layers
     )
 
 

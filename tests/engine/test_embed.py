@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import errata
 from errata.core.embedded import Direction, Space
-from errata.core.errors import CannotRunError, UsageError
+from errata.core.errors import UsageError
 from errata.core.slices import ERRS_MORE, Slice
 from errata.engine.embed import embedded, recomputed
 from errata.engine.propose import as_testable
@@ -145,64 +144,6 @@ def test_an_unknown_embedding_gets_a_hint() -> None:
         evaluate(pictures(), embeddings=("words",))
     with pytest.raises(UsageError, match="this one shows none"):
         evaluate(pictures(), embeddings=("penultimate",))
-
-
-class Flat:
-    """A model that shows nothing of how it represents its inputs, though it has the verb."""
-
-    def __init__(self, scores: np.ndarray) -> None:
-        self.scores = scores
-
-    def embed(self, inputs: object, layer: str | None = None) -> np.ndarray:
-        raise CannotRunError("No layer of `Flat` can be read.", hint="name one.")
-
-
-def test_a_layer_that_cannot_be_read_is_a_caveat_unless_it_was_asked_for() -> None:
-    evaluation = evaluate(pictures())
-    found = embedded(evaluation, model=Flat(evaluation.scores))
-    assert found.embeddings == ("embedding:encoder",)
-    assert "No layer of `Flat` can be read" in found.caveats[-1]
-    with pytest.raises(CannotRunError, match="No layer"):
-        embedded(evaluation, model=Flat(evaluation.scores), asked=("penultimate",))
-
-
-class Narrow(Flat):
-    """A model that fits no more than so many rows at once in its memory, and raises on a row that is all black."""
-
-    def embed(self, inputs: Any, layer: str | None = None) -> np.ndarray:
-        flat = np.asarray(inputs, dtype=np.float32).reshape(len(inputs), -1)
-        if len(flat) > 20:
-            raise RuntimeError("out of memory")
-        if (flat.max(axis=1) == 0).any():
-            raise ZeroDivisionError("too dark")
-        return flat[:, :3]
-
-
-def test_a_layer_is_read_in_smaller_batches_and_around_a_row_on_which_the_model_raises() -> None:
-    data = pictures(300)
-    data["images"][70] = 0
-    evaluation = evaluate(data)
-    found = embedded(evaluation, model=Narrow(evaluation.scores), asked=("penultimate",))
-    values = found.column("embedding:penultimate").values
-    assert np.flatnonzero(np.isnan(values).any(axis=1)).tolist() == [70]
-    others = np.arange(300) != 70
-    np.testing.assert_array_equal(values[others], data["images"].reshape(300, -1)[others, :3])
-    data["images"][70:80] = 0
-    evaluation = evaluate(data)
-    with pytest.raises(CannotRunError, match="raised on 4 rows when asked for its layer: ZeroDivisionError: too dark"):
-        embedded(evaluation, model=Narrow(evaluation.scores), asked=("penultimate",))
-
-
-@pytest.mark.parametrize("shape", [lambda n: (n, 4 if n == 256 else 3), lambda n: (n,), lambda n: (n - 1, 4)])
-def test_a_layer_that_changes_its_size_is_no_embedding(shape) -> None:
-    class Moody(Flat):
-        def embed(self, inputs: Any, layer: str | None = None) -> np.ndarray:
-            return np.zeros(shape(len(inputs)), dtype=np.float32)
-
-    evaluation = evaluate(pictures(300))
-    found = embedded(evaluation, model=Moody(evaluation.scores))
-    assert found.embeddings == ("embedding:encoder",)
-    assert "layer gave an array of" in found.caveats[-1]
 
 
 def test_progress_is_told_within_an_embedding() -> None:

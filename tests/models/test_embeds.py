@@ -91,6 +91,76 @@ def test_the_last_layer_makes_the_scores_of_it(module, head, inputs):
     np.testing.assert_allclose(found.numpy(), raw.numpy(), atol=1e-5)
 
 
+def assert_shown(model, inputs, layer=None):
+    """Answers and layer of one run are those of `predict` and of `embed`, to the bit."""
+    said, shown = model.predict(inputs), model.showing(inputs, layer)
+    assert shown.layer.dtype == np.float32
+    np.testing.assert_array_equal(shown.layer, model.embed(inputs, layer))
+    for name in ("scores", "labels", "values"):
+        one, other = getattr(said, name), getattr(shown, name)
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+
+
+def mixed():
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+        nn.Dropout(0.5), nn.Linear(16, 3),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", [None, "0", "2", "6"])
+def test_one_run_gives_answers_and_layer(layer):
+    module = seeded(mixed())
+    runs = []
+    module.register_forward_hook(lambda part, given, gave: runs.append(len(gave)))
+    model = connect(module.train())
+    model.showing(IMAGES, layer)
+    assert runs == [6]
+    assert module.training
+    assert_shown(model, IMAGES, layer)
+    with pytest.raises(UsageError, match="no layer `9`"):
+        model.showing(IMAGES, "9")
+
+
+@pytest.mark.parametrize(("module", "layer"), [(TwoHeads(), None), (TwoHeads(), "projection"), (Steps(), None)])
+def test_one_run_of_a_module_that_gives_more_than_scores(module, layer):
+    assert_shown(connect(seeded(module)), X, layer)
+
+
+class Padded(nn.Module):
+    """A transformer of torch's own over sequences of different lengths, which it takes as nested tensors."""
+
+    def __init__(self, *, head=True):
+        super().__init__()
+        self.words = nn.Embedding(20, 8)
+        block = nn.TransformerEncoderLayer(8, 2, dim_feedforward=16, batch_first=True)
+        self.body = nn.TransformerEncoder(block, 2)
+        self.head = nn.Linear(8, 3) if head else nn.Identity()
+
+    def forward(self, x):
+        return self.head(self.body(self.words(x), src_key_padding_mask=x == 0)[:, 0])
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("head", [True, False])
+def test_one_run_of_a_transformer_takes_the_way_of_predict(monkeypatch, head):
+    words = RNG.integers(1, 20, size=(6, 7)) * (np.arange(7) < np.arange(2, 8)[:, None])
+    model, fused, runs = connect(seeded(Padded(head=head))), torch._transformer_encoder_layer_fwd, []
+    monkeypatch.setattr(torch, "_transformer_encoder_layer_fwd", lambda *all_: runs.append(1) or fused(*all_))
+    if head:
+        assert_shown(model, words)
+        assert len(runs) == 6  # two blocks, three runs
+        with torch.no_grad():
+            scores = model.module.head(torch.from_numpy(model.embed(words))).softmax(1)
+        np.testing.assert_allclose(scores, model.predict(words).scores, atol=1e-5)
+    else:
+        with pytest.raises(CannotRunError, match="no linear layer"):
+            model.showing(words)
+
+
 def test_a_classifier_of_maps_reads_maps_that_are_averaged():
     module = seeded(
         nn.Sequential(nn.Conv2d(1, 5, 3), nn.ReLU(), nn.Conv2d(5, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -166,6 +236,8 @@ def test_a_graph_shows_what_its_last_product_reads(end):
     assert isinstance(model, Embeds)
     np.testing.assert_allclose(model.embed(X), TANH, atol=1e-5)
     np.testing.assert_allclose(model.embed(X, "l1"), X @ A, atol=1e-5)
+    for layer in (None, "l1", "y"):
+        assert_shown(model, X, layer)
     with pytest.raises(UsageError, match="no layer `h9`"):
         model.embed(X, "h9")
 
@@ -187,6 +259,24 @@ def test_a_graph_with_the_weights_on_the_left():
     ]
     weights = {"w": (RNG.normal(size=(3, 4)), np.float32), "last": ([2], np.int64)}
     np.testing.assert_allclose(connect(graph(nodes, weights)).embed(X), X, atol=1e-6)
+    assert_shown(connect(graph(nodes, weights)), X)
+
+
+def test_a_graph_of_one_layer_shows_its_inputs():
+    model = connect(graph([("MatMul", "xw", "y", {})], {"w": (A[:, :3], np.float32)}))
+    np.testing.assert_array_equal(model.embed(X), X)
+    assert_shown(model, X)
+
+
+def test_a_graph_with_several_outputs_keeps_them():
+    nodes = [
+        ("MatMul", "xa", "l1", {}), ("Tanh", ("l1",), "h", {}), ("MatMul", "hb", "l", {}),
+        ("Softmax", "l", "y", {"axis": 1}), ("Identity", "h", "inner", {}),
+    ]  # fmt: skip
+    model = connect(graph(nodes, MATRICES, outputs=(("y", 3), ("inner", 5))))
+    for layer in (None, "inner", "h"):
+        assert_shown(model, X, layer)
+        np.testing.assert_allclose(model.showing(X, layer).layer, TANH, atol=1e-5)
 
 
 def test_a_graph_without_a_product_shows_nothing():
@@ -216,6 +306,8 @@ def test_a_fixed_batch_is_set_free_only_where_the_answers_stay(target, same):
     np.testing.assert_allclose(settled.model.answer(images[:1]).numbers, X[:1] @ A @ B, atol=1e-4)
     np.testing.assert_allclose(settled.model.embed(images), X @ A, atol=1e-4)
     np.testing.assert_allclose(settled.model.embed(images[:1]), X[:1] @ A, atol=1e-4)
+    assert_shown(settled.model, images)
+    assert_shown(settled.model, images[:1], "h")
 
 
 def test_rows_that_would_mix_in_a_larger_batch_stay_alone():
@@ -224,3 +316,6 @@ def test_rows_that_would_mix_in_a_larger_batch_stay_alone():
     settled = model.variants(X)[0].settled(X, levels=(0, 1, 2))
     assert not settled.model.freed
     np.testing.assert_allclose(settled.model.answer(X).numbers, X @ A @ B, atol=1e-4)
+    np.testing.assert_allclose(settled.model.showing(X).layer, X @ A, atol=1e-4)
+    assert_shown(settled.model, X)
+    assert_shown(settled.model, X, "l")

@@ -188,6 +188,10 @@ def test_what_the_classifier_reads(saved):
         scores = head(torch.from_numpy(embedded)).softmax(1).numpy()
     np.testing.assert_allclose(scores, model.predict(TEXTS).scores, atol=1e-5)
     assert model.embed(TEXTS, "bert.encoder.layer.0").shape == (len(TEXTS), 16)
+    for layer in (None, "bert.encoder.layer.0"):
+        shown = model.showing(TEXTS, layer)
+        np.testing.assert_array_equal(shown.scores, model.predict(TEXTS).scores)
+        np.testing.assert_array_equal(shown.layer, model.embed(TEXTS, layer))
     with pytest.raises(UsageError, match=r"no layer `bert.encoder.layer.9`"):
         model.embed(TEXTS, "bert.encoder.layer.9")
 
@@ -202,6 +206,21 @@ def test_images_are_prepared_as_the_folder_says(pictures):
         expected = model.module(torch.tensor(np.moveaxis(pixels, -1, 1), dtype=torch.float32)).logits.softmax(1).numpy()
     np.testing.assert_allclose(model.predict(IMAGES).scores, expected, atol=1e-4)
     assert model.embed(IMAGES).shape == (5, 16)
+    shown = model.showing(IMAGES)
+    np.testing.assert_array_equal(shown.scores, model.predict(IMAGES).scores)
+    np.testing.assert_array_equal(shown.layer, model.embed(IMAGES))
+
+
+def test_one_run_for_every_piece_gives_answers_and_layer(saved, monkeypatch):
+    monkeypatch.setattr("errata.models.huggingface_inputs.PIECE", 2)
+    model = connect(saved).settled(TEXTS, levels=("NEGATIVE", "POSITIVE")).model
+    rows: list[int] = []
+    model.module.register_forward_hook(lambda part, given, gave: rows.append(len(gave.logits)))
+    shown = model.showing(TEXTS)
+    assert len(rows) > 1
+    assert sum(rows) == len(TEXTS)
+    np.testing.assert_array_equal(shown.scores, model.predict(TEXTS).scores)
+    np.testing.assert_array_equal(shown.layer, model.embed(TEXTS))
 
 
 @pytest.mark.parametrize(

@@ -41,11 +41,13 @@ class Output:
     scores  (b, k) float32, probabilities in the order of the classes, or None
     labels  (b,) array of class labels as the model names them, or None when scores say it
     values  (b,) float64, regression
+    layer   (b, d) float32, what a layer of the model reads or gives, where it was asked for too
     """
 
     scores: NDArray[np.float32] | None = None
     labels: NDArray[np.generic] | None = None
     values: NDArray[np.float64] | None = None
+    layer: NDArray[np.float32] | None = None
 
 
 @runtime_checkable
@@ -73,12 +75,19 @@ class Transforms(Protocol):
 
 
 @runtime_checkable
-class Embeds(Protocol):
+class Embeds(Model, Protocol):
     """A model that shows how it represents its inputs: its own representation may propose, never confirm."""
 
     def embed(self, inputs: Inputs, layer: str | None = None) -> NDArray[np.float32]:
         """(b, d) what the last linear layer of the classifier reads, or what the layer of that name gives.
 
         Raises UsageError for a layer that is not there, CannotRunError where no such layer can be found.
+        """
+        ...
+
+    def showing(self, inputs: Inputs, layer: str | None = None) -> Output:
+        """What `predict` says, with `layer` filled by what `embed` gives, from one run of the model; raises as they do.
+
+        The answers are those of `predict`, which is what runs where nobody reads the layer.
         """
         ...

@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from errata.core.columns import Column, Int, Table
 from errata.core.dataset import Dataset
-from errata.core.errors import CannotRunError, ErrataError, UsageError, nearest
+from errata.core.errors import CannotRunError, UsageError, nearest
 from errata.core.evaluation import EXPLORE, Evaluation
 from errata.core.model import Embeds, Model
 from errata.core.source import Source
-from errata.engine.predict import LEFT_OUT, error_words, largest_batch
+from errata.engine.showing import OwnLayer
 from errata.ops.encoders import inputs, patches, raw, words
 from errata.ops.encoders.fitted import Encoded, Fitted
 from errata.ops.measure.grams import KIND as GRAMS
 from errata.ops.measure.ngrams import with_grams
 
-__all__ = ["ENCODERS", "OWN", "defaults", "embedded", "recomputed"]
+__all__ = ["ENCODERS", "OWN", "defaults", "embedded", "own_layers", "recomputed"]
 
 Progress = Callable[[float, str], None]
 Tick = Callable[[int, int], None]
@@ -73,7 +73,7 @@ class Encoder:
 def embedded(
     evaluation: Evaluation,
     *,
-    model: Model | None = None,
+    layers: Mapping[str, OwnLayer] | None = None,
     asked: Sequence[str] | None = None,
     seed: int = 0,
     open_encoder: OpenEncoder | None = None,
@@ -81,6 +81,7 @@ def embedded(
 ) -> Evaluation:
     """The evaluation with embedding columns beside those that the data brought.
 
+    layers what is read of the model's own layers, by the names of `own_layers`; none for a model that shows none
     asked  names without "embedding:": "raw", "inputs", "encoder", "words", "penultimate", "penultimate:LAYER" or
            "scores", "sentences:FOLDER" or "clip:FOLDER"; what suits the data and the model when None (`defaults`)
     open_encoder
@@ -89,7 +90,8 @@ def embedded(
     Raises UsageError for a name that is not known or that the data or the model do not offer.
     """
     report = progress or (lambda share, told: None)
-    names = defaults(evaluation, model) if asked is None else tuple(asked)
+    shown = layers or {}
+    names = defaults(evaluation, shown) if asked is None else tuple(asked)
     seen, rows = _seen(evaluation), np.flatnonzero((evaluation.fold == EXPLORE) & evaluation.counted)
     columns: dict[str, Column] = {}
     sources: list[Source] = []
@@ -103,7 +105,7 @@ def embedded(
         tick = _ticking(report, at, len(names), column)
         if kind in OWN:
             try:
-                columns[column] = _own(name, evaluation, model, tick)
+                columns[column] = _own(name, evaluation, shown, tick)
             except CannotRunError as error:
                 if asked is not None:
                     raise
@@ -132,14 +134,24 @@ def _ticking(report: Progress, at: int, count: int, column: str) -> Tick:
     return tick
 
 
-def defaults(evaluation: Evaluation, model: object) -> tuple[str, ...]:
+def own_layers(model: Model, dataset: Dataset, asked: Sequence[str] | None) -> dict[str, OwnLayer]:
+    """The model's own layers among the embeddings that are asked for, by their names, unread; {} where it shows none.
+
+    asked  as for `embedded`; what its last linear layer reads when None
+    """
+    if not isinstance(model, Embeds):
+        return {}
+    named = [name for name in asked or () if name.partition(":")[0] == "penultimate"]
+    names = [name for name in (["penultimate"] if asked is None else named) if PREFIX + name not in dataset.table]
+    return {name: OwnLayer(model, dataset, name.partition(":")[2] or None) for name in names}
+
+
+def defaults(evaluation: Evaluation, layers: Mapping[str, OwnLayer]) -> tuple[str, ...]:
     """What suits the data and the model: an independent embedding first, then the model's own."""
     fitted = tuple(name for name, encoder in ENCODERS.items() if evaluation.dataset.modality in encoder.modalities)
     brought = bool(set(evaluation.embeddings) - set(evaluation.outputs))
-    own: tuple[str, ...] = ()
-    if isinstance(model, Embeds):
-        own = ("penultimate",)
-    elif evaluation.scores is not None and not brought and not fitted:
+    own = tuple(layers)
+    if not own and evaluation.scores is not None and not brought and not fitted:
         own = ("scores",)
     return (*(() if brought else fitted), *own)
 
@@ -210,78 +222,17 @@ def _untold(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
-def _own(name: str, evaluation: Evaluation, model: object, tick: Tick) -> Column:
-    kind, _, layer = name.partition(":")
-    if kind == "scores":
+def _own(name: str, evaluation: Evaluation, layers: Mapping[str, OwnLayer], tick: Tick) -> Column:
+    if name.partition(":")[0] == "scores":
         if evaluation.scores is None:
             raise UsageError("The model gives labels alone, and `scores` were asked for.", hint="see `--scores`.")
         # Logarithms, so that a step from 1 to 2 % counts as much as one from 50 to 100 %.
         return Column(kind="embedding", values=np.log(np.maximum(evaluation.scores, 1e-4)).astype(np.float32))
-    if not isinstance(model, Embeds):
+    if name not in layers:
         raise UsageError(
             f"The embedding `{name}` is the model's own, and this one shows none.", hint="a torch or ONNX model does."
         )
-    return Column(kind="embedding", values=_OwnLayer(model, evaluation.dataset, layer or None).values(tick))
-
-
-class _OwnLayer:
-    """One pass of a model over its rows for what a layer of it reads."""
-
-    def __init__(self, model: Embeds, dataset: Dataset, layer: str | None) -> None:
-        assert dataset.read is not None
-        self.model, self.dataset, self.layer = model, dataset, layer
-        self.read = dataset.read
-        self.failed = 0
-        self.found: NDArray[np.float32] | None = None
-
-    def values(self, tick: Tick) -> NDArray[np.float32]:
-        """(n, d), NaN where the model raises.
-
-        Raises CannotRunError where it does so on more than 1 % of the rows, or gives no (b, d) for a batch.
-        """
-        n = len(self.dataset)
-        # Inputs of one batch are bounded as they are for predictions: a layer takes more memory, never less.
-        size = max(1, min(_BATCH, largest_batch(self.read(np.arange(1)), 1)))
-        for start in range(0, n, size):
-            self._batch(np.arange(start, min(start + size, n)))
-            tick(min(start + size, n), n)
-        if self.found is None:
-            raise CannotRunError("The model's layer was read for no row.", hint="leave it out with --embedding.")
-        return self.found
-
-    def _batch(self, rows: Int) -> None:
-        """One batch, cut in halves as long as the model raises on it; a row on which it raises alone stays NaN."""
-        inputs = self.read(rows)
-        try:
-            self._put(rows, np.asarray(self.model.embed(inputs, self.layer), dtype=np.float32))
-            return
-        except ErrataError:
-            raise
-        except Exception as error:
-            if len(rows) == 1:
-                self._failed(error)
-                return
-        for half in np.array_split(rows, 2):
-            self._batch(half)
-
-    def _put(self, rows: Int, given: NDArray[np.float32]) -> None:
-        if self.found is None and given.ndim == 2:
-            self.found = np.full((len(self.dataset), given.shape[1]), np.nan, dtype=np.float32)
-        if self.found is None or given.shape != (len(rows), self.found.shape[1]):
-            before = "" if self.found is None else f" after {self.found.shape[1]} numbers a row before"
-            raise CannotRunError(
-                f"The model's layer gave an array of {given.shape} for {len(rows)} rows{before}.",
-                hint="name another with --embedding penultimate:LAYER.",
-            )
-        self.found[rows] = given
-
-    def _failed(self, error: Exception) -> None:
-        self.failed += 1
-        if self.failed > max(1.0, LEFT_OUT * len(self.dataset)):
-            raise CannotRunError(
-                f"The model raised on {self.failed} rows when asked for its layer: {error_words(error)}",
-                hint="leave it out with --embedding, or name another layer.",
-            ) from error
+    return Column(kind="embedding", values=layers[name].values(tick))
 
 
 def _texts(dataset: Dataset, rows: Int | None = None) -> list[str]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,8 @@ from errata.engine.blocks import Block, Blocks, key_of
 from errata.engine.machine import free_memory, numeric_threads, peak_memory
 
 __all__ = [
-    "LEFT_OUT", "Predictions", "Progress", "Runner", "concatenated", "error_words", "joined", "largest_batch",
-    "predict_all", "taken",
+    "LEFT_OUT", "Beside", "Predictions", "Progress", "Runner", "concatenated", "error_words", "joined", "predict_all",
+    "taken",
 ]  # fmt: skip
 
 Progress = Callable[[int, int], None]
@@ -30,6 +30,7 @@ LARGEST_BATCH = 65_536
 BATCH_BYTES = 16 << 20  # of inputs: large enough to keep a library busy, and what it makes of them stays in bounds
 BATCH_SECONDS = 4.0  # a batch that takes longer shows no progress and answers Ctrl-C late
 BLOCK_SECONDS = 10.0  # what a kill may cost
+BLOCK_BYTES = 64 << 20  # of answers, wide layers among them, that wait to be written together
 MEMORY_SHARE = 0.25  # of the free memory for one batch with all that the model makes of it
 LEFT_OUT = 0.01  # of the rows a model may fail on, as the contract has it
 HOPELESS_AFTER = 1_000  # rows after which a model that fails on most of them is not asked about the others
@@ -55,20 +56,40 @@ class Predictions:
         return np.flatnonzero(~self.answered)
 
 
+class Beside(Protocol):
+    """What is read in the same pass as the predictions.
+
+    key   what is read, in words; blocks on disk of another key are not used
+    ends  errors that end the pass; others are the model's failure on a batch, which is cut in halves
+    ask   what the model says of a batch, and more
+    take  takes what is more out of a block, so that it is held in one place
+    """
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def ends(self) -> tuple[type[Exception], ...]: ...
+    def ask(self, inputs: Inputs, /) -> Output: ...
+    def take(self, block: Block, /) -> Block: ...
+
+
 def predict_all(
-    model: Model, dataset: Dataset, *, folder: Path | None = None, progress: Progress | None = None
-) -> Predictions:
+    model: Model, dataset: Dataset, *, beside: Beside | None = None, folder: Path | None = None,
+    progress: Progress | None = None,
+) -> Predictions:  # fmt: skip
     """What `model` says of every row of `dataset`.
 
+    beside    what else to read of it in the same pass
     folder    a run directory in whose `.partial/` blocks are kept, so that the same call goes on after a kill
     progress  called with (rows done, rows in all)
     Raises CannotRunError when the model raises on more than 1 % of the rows, or its answers change shape.
     """
     n = len(dataset)
-    key = key_of({"data": dataset.fingerprint, "rows": n, "model": repr(model.spec), **_settings(model)})
+    more = {} if beside is None else {"beside": beside.key}
+    key = key_of({"data": dataset.fingerprint, "rows": n, "model": repr(model.spec), **_settings(model), **more})
     blocks = Blocks(folder=folder, name="predictions", key=key)
     blocks.open()
-    runner = Runner(model=model, dataset=dataset, progress=progress, blocks=blocks, total=n)
+    runner = Runner(model=model, dataset=dataset, progress=progress, blocks=blocks, total=n, beside=beside)
     if model.spec.fingerprint is None:
         runner.check_stored()
     with numeric_threads():
@@ -81,7 +102,7 @@ class Runner:
 
     def __init__(
         self, *, model: Model, dataset: Dataset, blocks: Blocks, total: int, progress: Progress | None = None,
-        done: int = 0,
+        done: int = 0, beside: Beside | None = None,
     ) -> None:  # fmt: skip
         if dataset.read is None:
             raise UsageError(
@@ -94,6 +115,9 @@ class Runner:
         self.total = total
         self.done = done
         self.progress = progress or (lambda done, total: None)
+        self.ask = model.predict if beside is None else beside.ask
+        self.ends = (UsageError,) if beside is None else beside.ends
+        self.beside = beside
         self.size = FIRST_BATCH
         self.limit = LARGEST_BATCH
         self.asked = done
@@ -115,7 +139,7 @@ class Runner:
                 self._count(block)
                 self.done += len(block.rows)
                 self.progress(self.done, self.total)
-            blocks.append(block)
+            blocks.append(block if self.beside is None else self.beside.take(block))
             place += len(block.rows)
             number += 1
         return blocks
@@ -136,14 +160,15 @@ class Runner:
     def _block(self, rows: Rows, start: int) -> Block:
         """The next rows, as many as a few seconds allow when blocks are kept, else one batch."""
         parts: list[Block] = []
-        place, began = start, time.monotonic()
+        place, began, held = start, time.monotonic(), 0
         while place < len(rows):
             batch = rows[place : place + self.size]
             parts.append(self._batch(batch))
             place += len(batch)
             self.done += len(batch)
             self.progress(self.done, self.total)
-            if self.blocks.path is None or time.monotonic() - began > BLOCK_SECONDS:
+            held += sum(array.nbytes for array in vars(parts[-1].output).values() if array is not None)
+            if self.blocks.path is None or time.monotonic() - began > BLOCK_SECONDS or held > BLOCK_BYTES:
                 break
         return concatenated(parts)
 
@@ -174,9 +199,9 @@ class Runner:
         if self.limit == LARGEST_BATCH:
             self.limit = largest_batch(inputs, len(rows))
         try:
-            output = self.model.predict(inputs)
+            output = self.ask(inputs)
             _check_shape(output, len(rows))
-        except UsageError:
+        except self.ends:
             raise
         except StoppedError as error:
             # Where nearly everything is answered, the rest is left out; else the answers so far are kept for next time.
@@ -201,12 +226,25 @@ class Runner:
             self.failed += int(block.raised.sum())
             self._judge()
 
+    @property
+    def hopeless(self) -> bool:
+        """Whether the model fails on most of the rows, so that the others need not be asked about."""
+        return self.seen >= HOPELESS_AFTER and self.failed > 0.5 * self.seen
+
+    @property
+    def too_many(self) -> bool:
+        """Whether the model failed on more rows than can be left out."""
+        return self.hopeless or self.failed > max(1.0, LEFT_OUT * self.total)
+
+    @property
+    def seen(self) -> int:
+        """How many rows were asked about."""
+        return max(self.asked, self.failed)
+
     def _judge(self) -> None:
-        seen = max(self.asked, self.failed)
-        hopeless = seen >= HOPELESS_AFTER and self.failed > 0.5 * seen
-        if self.failed > max(1.0, LEFT_OUT * self.total) or hopeless:
+        if self.too_many:
             identifier = self.dataset.ids(np.array([self.first_failed]))[0]
-            of = f"the first {seen:,}" if hopeless else f"{self.total:,}"
+            of = f"the first {self.seen:,}" if self.hopeless else f"{self.total:,}"
             raise CannotRunError(
                 f"The model `{self.model.spec.name}` raised on {self.failed} or more of {of} rows, and at most 1 % can "
                 f"be left out; first on row `{identifier}`: {self.failed_words}",
@@ -285,11 +323,12 @@ def taken(output: Output, rows: NDArray[np.integer]) -> Output:
 
 
 def _same(one: Output, other: Output) -> bool:
-    for name, array in vars(one).items():
-        twin = getattr(other, name)
+    """Whether two answers are the same up to rounding; what a layer gave beside them tells no more than they do."""
+    for name in ("scores", "labels", "values"):
+        array, twin = getattr(one, name), getattr(other, name)
         if (array is None) != (twin is None):
             return False
-        if array is None:
+        if array is None or twin is None:
             continue
         if array.dtype.kind == "f":
             if array.shape != twin.shape or not np.allclose(array, twin, rtol=1e-4, atol=1e-5, equal_nan=True):
@@ -314,12 +353,33 @@ def concatenated(blocks: Sequence[Block]) -> Block:
         arrays = [_filled(block, getattr(block.output, name), getattr(spoken[0].output, name)) for block in blocks]
         present = [array for array in arrays if array is not None]
         if present and (len(present) != len(blocks) or len({array.shape[1:] for array in present}) != 1):
-            raise CannotRunError(
-                f"The model's answers change between batches: its {name} have not always the same shape.",
-                hint="make it give the same kind of answer for every batch.",
-            )
+            raise _changing(name)
         merged[name] = np.concatenate(present) if present else None
-    return replace(blocks[0], rows=rows, output=Output(**merged), raised=raised, words=words)
+    output = Output(**merged, layer=_layers(blocks, len(rows)))
+    return replace(blocks[0], rows=rows, output=output, raised=raised, words=words)
+
+
+def _layers(blocks: Sequence[Block], rows: int) -> NDArray[np.float32] | None:
+    """What a layer gave for the rows of several blocks, NaN for those of which it was not read."""
+    widths = {block.output.layer.shape[1:] for block in blocks if block.output.layer is not None}
+    if not widths:
+        return None
+    if len(widths) > 1:
+        raise _changing("layer")
+    whole = np.full((rows, *widths.pop()), np.nan, dtype=np.float32)
+    place = 0
+    for block in blocks:
+        if block.output.layer is not None:
+            whole[place : place + len(block.rows)] = block.output.layer
+        place += len(block.rows)
+    return whole
+
+
+def _changing(name: str) -> CannotRunError:
+    return CannotRunError(
+        f"The model's answers change between batches: its {name} have not always the same shape.",
+        hint="make it give the same kind of answer for every batch.",
+    )
 
 
 def _filled(block: Block, array: NDArray[Any] | None, sample: NDArray[Any] | None) -> NDArray[Any] | None:

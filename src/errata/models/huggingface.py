@@ -19,7 +19,7 @@ from errata.core.errors import UsageError, require
 from errata.core.model import Inputs, ModelSpec, Output, Task
 from errata.models import fingerprint
 from errata.models.form import AS_GIVEN, Form
-from errata.models.hooks import evaluating, given_by, read_by_last
+from errata.models.hooks import Shown, evaluating, given_by, read_by_last
 from errata.models.huggingface_inputs import Images, Piece, Prepares, Texts, in_order
 from errata.models.reading import Answer, Reading, Settled, as_answer, classes_in_words_of, read, settle
 
@@ -60,23 +60,38 @@ class HuggingFaceModel:
 
     def answer(self, inputs: Inputs) -> Answer:
         """The probabilities of the classes; a single logit or value as it is."""
-        return as_answer(self._each(inputs, lambda tensors, rows: self._scores(tensors)), len(inputs))
+        return as_answer(self._each(inputs, lambda tensors, rows: _scores(self._logits(tensors))), len(inputs))
 
     def embed(self, inputs: Inputs, layer: str | None = None) -> NDArray[np.float32]:
         """(b, d) what the classifying layer reads, or what the module of that name gives, averaged over its tokens.
 
         Raises UsageError for a name that the module does not have.
         """
+        return self._each(inputs, lambda tensors, rows: self._shown(tensors, layer, rows).layer)
+
+    def showing(self, inputs: Inputs, layer: str | None = None) -> Output:
+        """What `predict` and `embed` give, from one run of the model."""
+        width = 0
 
         def one(tensors: dict[str, Any], rows: int) -> NDArray[np.float32]:
-            def run() -> Any:
-                return self._logits(tensors)
+            nonlocal width
+            shown = self._shown(tensors, layer, rows)
+            scores = _scores(shown.answer)
+            width = scores.shape[1]
+            return np.concatenate([scores, shown.layer], axis=1)
 
-            if layer is not None:
-                return given_by(self.module, layer, run, rows=rows)
-            return read_by_last(self.module, run, rows=rows, name=self.spec.name)
+        both = self._each(inputs, one)
+        answer = as_answer(np.ascontiguousarray(both[:, :width]), len(inputs))
+        output = read(answer, self.reading, named=self.named, task=self.spec.task)
+        return replace(output, layer=np.ascontiguousarray(both[:, width:]))
 
-        return self._each(inputs, one)
+    def _shown(self, tensors: dict[str, Any], layer: str | None, rows: int) -> Shown:
+        def run() -> Any:
+            return self._logits(tensors)
+
+        if layer is not None:
+            return given_by(self.module, layer, run, rows=rows)
+        return read_by_last(self.module, run, rows=rows, name=self.spec.name)
 
     def variants(self, inputs: Inputs) -> Sequence[HuggingFaceModel]:
         """The same model, told how to read the range of these inputs."""
@@ -112,13 +127,14 @@ class HuggingFaceModel:
     def _moved(self, piece: Piece) -> dict[str, Any]:
         return {name: tensor.to(self.device) for name, tensor in piece.tensors.items()}
 
-    def _scores(self, tensors: dict[str, Any]) -> NDArray[np.float32]:
-        # These modules give logits by contract, also where all of a batch lie between 0 and 1.
-        logits = self._logits(tensors).float()
-        return np.asarray((logits if logits.shape[1] == 1 else logits.softmax(dim=1)).cpu().numpy())
-
     def _logits(self, tensors: dict[str, Any]) -> Any:
         return self.module(**tensors).logits
+
+
+def _scores(raw: Any) -> NDArray[np.float32]:
+    # These modules give logits by contract, also where all of a batch lie between 0 and 1.
+    logits = raw.float()
+    return np.asarray((logits if logits.shape[1] == 1 else logits.softmax(dim=1)).cpu().numpy())
 
 
 def is_folder(path: Path) -> bool:

@@ -187,6 +187,14 @@ class OnnxModel:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class _Shown:
+    """One run of a graph: what it answered, and (b, d) the value inside it."""
+
+    answer: Answer
+    layer: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class OnnxNetwork(OnnxModel):
     """A graph that ends in a linear layer, as those of networks do: it can also show what that layer reads."""
 
@@ -197,12 +205,23 @@ class OnnxNetwork(OnnxModel):
 
         Raises UsageError for a name that the graph does not have.
         """
+        return self._shown(inputs, layer).layer
+
+    def showing(self, inputs: Inputs, layer: str | None = None) -> Output:
+        """What `predict` and `embed` give, from one run of the graph."""
+        shown = self._shown(inputs, layer)
+        return replace(read(shown.answer, self.reading, named=self.named, task=self.spec.task), layer=shown.layer)
+
+    def _shown(self, inputs: Inputs, layer: str | None) -> _Shown:
         tap = self.tap if layer is None else self.graph.tap(layer)
         name = f"{tap.name}{', any batch' if self.freed else ''}"
         session = self.graph.session(name, lambda proto: tapped(opened(proto) if self.freed else proto, tap))
-        values = np.asarray(self._run(session, self._feeds(inputs), len(inputs))[0])
+        names = [output.name for output in session.get_outputs()]
+        given = self._run(session, self._feeds(inputs), len(inputs))
+        values = np.asarray(given[names.index(tap.name)])
         features = tap.features if tap.features is not None else -1 if values.ndim < 4 else 1
-        return pooled(values, len(inputs), features=features)
+        own = given[: len(self.session.get_outputs())]  # what the tap adds comes last
+        return _Shown(answer=_answer(own, len(inputs)), layer=pooled(values, len(inputs), features=features))
 
 
 def from_file(path: Path, *, name: str | None = None, threads: int | None = None) -> OnnxModel:

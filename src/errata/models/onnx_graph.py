@@ -64,13 +64,13 @@ def named_layer(proto: Any, layer: str) -> Tap:
 
 
 def tapped(proto: Any, tap: Tap) -> Any:
-    """The same graph, which gives that value alone."""
+    """The same graph, which gives that value too, behind what it gives anyway."""
     import onnx
 
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
-    del copy.graph.output[:]
-    copy.graph.output.append(onnx.ValueInfoProto(name=tap.name))  # its type is found out by whoever runs it
+    if all(output.name != tap.name for output in copy.graph.output):
+        copy.graph.output.append(onnx.ValueInfoProto(name=tap.name))  # its type is found out by whoever runs it
     return copy
 
 

@@ -16,7 +16,7 @@ from errata.core.columns import Level
 from errata.core.errors import UsageError, require
 from errata.core.model import Inputs, ModelSpec, Output, Task
 from errata.models.form import AS_GIVEN, Form, forms_for, is_frame, is_texts, matrix
-from errata.models.hooks import evaluating, given_by, read_by_last
+from errata.models.hooks import Shown, evaluating, given_by, read_by_last
 from errata.models.reading import Answer, Reading, Settled, as_answer, read, settle
 
 __all__ = ["TorchModel", "from_module", "from_safetensors", "is_module"]
@@ -53,13 +53,26 @@ class TorchModel:
         Maps are averaged over their places, sequences over their steps. Raises UsageError for a name that the module
         does not have, CannotRunError where no linear layer is found or the layer's first axis is not the inputs.
         """
+        return self._shown(inputs, layer).layer
+
+    def showing(self, inputs: Inputs, layer: str | None = None) -> Output:
+        """What `predict` and `embed` give, from one run of the module."""
+        shown = self._shown(inputs, layer)
+        output = read(as_answer(shown.answer, len(inputs)), self.reading, task=self.spec.task)
+        return replace(output, layer=shown.layer)
+
+    def _shown(self, inputs: Inputs, layer: str | None) -> Shown:
         import torch
 
         batch, rows = self._batch(inputs), len(inputs)
+
+        def run() -> Any:
+            return _tensor_of(self.module(batch))
+
         with evaluating(self.module), torch.inference_mode():
             if layer is not None:
-                return given_by(self.module, layer, lambda: self.module(batch), rows=rows)
-            return read_by_last(self.module, lambda: _tensor_of(self.module(batch)), rows=rows, name=self.spec.name)
+                return given_by(self.module, layer, run, rows=rows)
+            return read_by_last(self.module, run, rows=rows, name=self.spec.name)
 
     def _batch(self, inputs: Inputs) -> Any:
         import torch
