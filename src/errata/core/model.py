@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from errata.core.columns import Level
 
-__all__ = ["Embeds", "Inputs", "Model", "ModelSpec", "Output", "Task", "Trainable", "Transforms"]
+__all__ = ["Embeds", "Inputs", "Model", "ModelSpec", "Output", "Shows", "Task", "Trainable", "Transforms"]
 
 Task = Literal["classification", "regression"]
 
@@ -75,7 +75,7 @@ class Transforms(Protocol):
 
 
 @runtime_checkable
-class Embeds(Model, Protocol):
+class Embeds(Protocol):
     """A model that shows how it represents its inputs: its own representation may propose, never confirm."""
 
     def embed(self, inputs: Inputs, layer: str | None = None) -> NDArray[np.float32]:
@@ -85,9 +85,15 @@ class Embeds(Model, Protocol):
         """
         ...
 
+
+@runtime_checkable
+class Shows(Embeds, Protocol):
+    """A model that shows its representation in the run that predicts, so that one pass over the rows is enough."""
+
     def showing(self, inputs: Inputs, layer: str | None = None) -> Output:
         """What `predict` says, with `layer` filled by what `embed` gives, from one run of the model; raises as they do.
 
-        The answers are those of `predict`, which is what runs where nobody reads the layer.
+        The answers are those of `predict`, which is what runs where nobody reads the layer; up to rounding where a
+        named layer would else be fused with another.
         """
         ...

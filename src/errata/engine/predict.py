@@ -306,7 +306,7 @@ def _check_shape(output: Output, rows: int) -> None:
                 f"The model gave {what} for {len(array)} rows, and was asked about {rows}.",
                 hint="return one answer per input.",
             )
-    if output.scores is None and output.labels is None and output.values is None:
+    if all(array is None for array in vars(output).values()):
         raise CannotRunError("The model gave an empty answer.", hint="return scores, labels or values.")
 
 
