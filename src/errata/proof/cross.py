@@ -187,7 +187,7 @@ def confirm_across(
         members={one.id: _members(of, folds) for one, of in zip(judged, found, strict=True)}
         | {one.id: one.proposal.members(len(folds)) for one in classes.judged} | dict(labels.members),
         families=counted, tested=sum(one.tested for one in counted),
-        detectable=detectable(ground, level=tail), caveats=_caveats(found, len(drawn), ground),
+        detectable=detectable(ground, level=tail), caveats=_caveats(len(drawn), ground),
     )  # fmt: skip
     return Crossed(
         confirmation=confirmation, evaluation=whole, procedure=procedure, reruns=len(drawn), critical=critical
@@ -198,8 +198,8 @@ def _reruns(
     procedure: Procedure, found: Sequence[RuleFamily], *, alpha: float, each: Each, least: int, report: Progress
 ) -> Floats:
     """(B, f) maxima of reruns, until every finding is settled: the first undecided one decides how many are needed."""
-    if not found and not least:
-        return np.zeros((0, 0))
+    if not least and not any(family.statistic > 0.0 for family in found):  # such as rules of whole groups alone
+        return np.zeros((0, len(found)))
     known = np.stack([family.member for family in found]) if found else np.zeros((1, 0), dtype=bool)
     rerun = Rerun(procedure=procedure, known=known, seed=int(procedure.evaluation.fingerprint[:8] or "0", 16))
     observed = np.array([family.statistic for family in found])
@@ -225,6 +225,8 @@ def _draws(drawn: Floats, observed: Floats, *, alpha: float) -> int:
     """
     done = most = len(drawn)
     for at, value in enumerate(observed):
+        if value <= 0.0:  # as extreme as any rerun's
+            break
         reached = int(np.count_nonzero(drawn[:, at] >= value * (1.0 - 1e-9)))
         said = verdict(reached, done, alpha=alpha)
         if said == "open":
@@ -310,9 +312,9 @@ def _members(family: RuleFamily, folds: Fold) -> Bool:
     return member
 
 
-def _caveats(found: Sequence[RuleFamily], reruns: int, ground: Ground) -> tuple[str, ...]:
+def _caveats(reruns: int, ground: Ground) -> tuple[str, ...]:
     said = f"cross-confirmation: each of {FOLDS} folds was judged by rules that the others proposed" + (
-        f", against {reruns} reruns of the whole search on permuted errors" if found else ""
+        f", against {reruns} reruns of the whole search on permuted errors" if reruns else ""
     )
     return (said, *few_groups(ground))
 
