@@ -201,6 +201,17 @@ def test_nothing_to_judge_needs_no_reruns() -> None:
     assert confirm_across(right, tails).confirmation.findings == ()
 
 
+def test_rules_of_whole_groups_need_no_reruns_and_are_said_to_be_untestable() -> None:
+    evaluation = world(11, inside=0.4)
+    x0 = np.asarray(evaluation.column("x0").values)
+    group = np.argsort(np.argsort(x0)).astype(np.int32) // 15  # the tail of x0 is a set of whole groups
+    rule = Slice(rule=Where.parse(f"x0 > {(np.sort(x0)[749] + np.sort(x0)[750]) / 2}"), proposed_by=("by hand",))
+    found = confirm_across(replace(evaluation, group=group), lambda view: (rule,))
+    assert found.reruns == 0
+    assert [one.status for one in found.confirmation.findings] == ["untestable"]
+    assert not any("rerun" in words for words in found.confirmation.caveats)
+
+
 def test_classes_are_judged_on_all_rows_with_all_classes_accounted_for() -> None:
     evaluation = world(10, n=1_500)
     loss = np.where(evaluation.stratum == 1, np.random.default_rng(0).random(1_500) < 0.15, evaluation.loss)
