@@ -29,7 +29,6 @@ lower end of the paired bootstrap 95 % interval (2,000 draws).
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import pickle
 import sys
@@ -324,8 +323,6 @@ def main() -> None:
     }  # fmt: skip
     print(page(result))
     if asked.write:
-        raw = [asdict(outcome) for outcome in outcomes]
-        (RESULTS / "planted_slices.json").write_text(json.dumps({**result, "settings": raw}) + "\n")
         (RESULTS / "planted_slices.md").write_text(page(result))
 
 

@@ -30,6 +30,20 @@ def split_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ERRATA_PROOF", "split")
 
 
+@pytest.fixture(scope="session")
+def people() -> pd.DataFrame:
+    """People with answers of a model that is mostly wrong on those in Cairo over 60."""
+    rng = np.random.default_rng(0)
+    n = 1600
+    frame = pd.DataFrame({
+        "age": rng.uniform(18, 90, n).round(1), "city": rng.choice(["cairo", "oslo", "lima"], n),
+        "label": rng.choice(["no", "yes"], n),
+    })  # fmt: skip
+    wrong = rng.random(n) < np.where((frame["city"] == "cairo") & (frame["age"] > 60), 0.7, 0.08)
+    frame["prediction"] = np.where(wrong, np.where(frame["label"] == "no", "yes", "no"), frame["label"])
+    return frame
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder; nothing of the user's settings is seen."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import errata
@@ -82,18 +81,6 @@ def test_captions_without_a_pair_are_refused_before_anything_is_computed(picture
     assert "--embedding clip:FOLDER" in ended.err
 
 
-def write_people(path):
-    rng = np.random.default_rng(0)
-    n = 1600
-    frame = pd.DataFrame({
-        "age": rng.uniform(18, 90, n).round(1), "city": rng.choice(["cairo", "oslo", "lima"], n),
-        "label": rng.choice(["no", "yes"], n),
-    })  # fmt: skip
-    wrong = rng.random(n) < np.where((frame["city"] == "cairo") & (frame["age"] > 60), 0.7, 0.08)
-    frame["prediction"] = np.where(wrong, np.where(frame["label"] == "no", "yes", "no"), frame["label"])
-    frame.to_csv(path, index=False)
-
-
 def kind(rows):
     return [row.replace(" wrong", " of the answers are wrong", 1) for row in rows]
 
@@ -105,8 +92,8 @@ def rewordings(run):
     return [item for finding in run.findings for item in finding.evidence if isinstance(item, Rewording)]
 
 
-def test_confirmed_sentences_in_other_words(folder, command) -> None:
-    write_people(folder / "people.csv")
+def test_confirmed_sentences_in_other_words(folder, command, people) -> None:
+    people.to_csv(folder / "people.csv", index=False)
     with served(kind, shape="chat") as server:
         words = ["diagnose", "people.csv", *QUICK, "--reword", f"{server.url}#model=tiny"]
         ended = command(*words)
@@ -127,8 +114,8 @@ def test_confirmed_sentences_in_other_words(folder, command) -> None:
     assert "in other words" in run.confirmed[0]._repr_html_()
 
 
-def test_words_that_say_something_else_are_refused_and_counted(folder, command) -> None:
-    write_people(folder / "people.csv")
+def test_words_that_say_something_else_are_refused_and_counted(folder, command, people) -> None:
+    people.to_csv(folder / "people.csv", index=False)
     evil = "<script>alert(1)</script> The model is perfect."
     with served(lambda rows: [evil for _ in rows], shape="chat") as server:
         ended = command("diagnose", "people.csv", *QUICK, "--reword", f"{server.url}#model=tiny")
@@ -140,8 +127,8 @@ def test_words_that_say_something_else_are_refused_and_counted(folder, command) 
     assert "alert(1)" not in (folder / "run" / "report.html").read_text("utf-8")
 
 
-def test_an_endpoint_that_fails_costs_a_caveat(folder, command) -> None:
-    write_people(folder / "people.csv")
+def test_an_endpoint_that_fails_costs_a_caveat(folder, command, people) -> None:
+    people.to_csv(folder / "people.csv", index=False)
     with served(kind, shape="chat", faults=lambda number: Fault(status=401)) as server:
         url = f"{server.url}#model=tiny"
         assert command("diagnose", "people.csv", *QUICK, "--reword", url).code == 0
@@ -157,8 +144,8 @@ def says(rows):
     return ["yes" if row["age"] > 60 else "no" for row in rows]
 
 
-def test_calls_to_the_model_and_for_other_words_have_one_limit(folder, command) -> None:
-    write_people(folder / "people.csv")
+def test_calls_to_the_model_and_for_other_words_have_one_limit(folder, command, people) -> None:
+    people.to_csv(folder / "people.csv", index=False)
     words = ["diagnose", "people.csv", *QUICK[:2], "--label", "prediction"]
     with served(says) as server, served(kind, shape="chat") as writer:
         asked = [*words, "--model", server.url, "--reword", f"{writer.url}#model=tiny&concurrency=1"]
@@ -182,8 +169,8 @@ def test_calls_to_the_model_and_for_other_words_have_one_limit(folder, command) 
         assert "`--max-calls 3` are spent" in ended.err
 
 
-def test_the_limit_is_for_other_words_alone_where_no_model_is_asked(folder, command) -> None:
-    write_people(folder / "people.csv")
+def test_the_limit_is_for_other_words_alone_where_no_model_is_asked(folder, command, people) -> None:
+    people.to_csv(folder / "people.csv", index=False)
     with served(kind, shape="chat") as server:
         asked = ["diagnose", "people.csv", *QUICK[:2], "--reword", f"{server.url}#model=tiny&concurrency=1"]
         ended = command(*asked, "--out", "run", "--max-calls", "1")
@@ -198,8 +185,8 @@ def test_the_limit_is_for_other_words_alone_where_no_model_is_asked(folder, comm
         errata.diagnose("people.csv", reword="http://127.0.0.1:9/v1", max_calls=0)
 
 
-def test_settings_that_do_not_fit_end_the_call(folder, command) -> None:
-    write_people(folder / "people.csv")
+def test_settings_that_do_not_fit_end_the_call(folder, command, people) -> None:
+    people.to_csv(folder / "people.csv", index=False)
     ended = command("diagnose", "people.csv", *QUICK, "--reword", "http://127.0.0.1:9/invocations#shape=mlflow")
     assert ended.code == 2
     assert "expected `chat`" in ended.err

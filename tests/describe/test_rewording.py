@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import numpy as np
-import pandas as pd
 import pytest
 
 import errata
@@ -17,17 +15,9 @@ from errata.describe.rewording import reworded, said_of
 
 
 @pytest.fixture(scope="module")
-def diagnosis(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    n = 1600
-    frame = pd.DataFrame({
-        "age": rng.uniform(18, 90, n).round(1), "city": rng.choice(["cairo", "oslo", "lima"], n),
-        "label": rng.choice(["no", "yes"], n),
-    })  # fmt: skip
-    wrong = rng.random(n) < np.where((frame["city"] == "cairo") & (frame["age"] > 60), 0.7, 0.08)
-    frame["prediction"] = np.where(wrong, np.where(frame["label"] == "no", "yes", "no"), frame["label"])
+def diagnosis(people, tmp_path_factory):
     state = tmp_path_factory.mktemp("state")
-    return errata.diagnose(frame, methods=["error_tree"], proof="split", state=state)
+    return errata.diagnose(people, methods=["error_tree"], proof="split", state=state)
 
 
 class Scripted:

@@ -42,7 +42,6 @@ nothing one in forty passes the first."""
 SMOOTH = 0.4
 """Rank correlation of a score with doubt, among rows that are right, beyond which doubt follows the score: it no longer
 counts as a second witness, and the slice runs along the border of two classes, of which their confusion says as much.
-In `benchmarks/planted_slices.py` models whose answers are drawn stay below .35, and nearly all trained ones are above.
 """
 
 AS_GOOD = 0.8
@@ -132,13 +131,13 @@ def leads(slices: Sequence[Slice], explore: Evaluation, held: Evaluation, *, mos
     read = _read(before, after)
     holds = (_deviation(after) > HOLDS) | (read.on_held > HOLDS_BY_SCORE)
     groups = _unlike(read.evidence, read.own)[:most]
-    named = {group[0]: dict.fromkeys(name for at in group for name in slices[at].proposed_by) for group in groups}
 
     def told(group: Sequence[int]) -> Lead:
         at = group[0]
         return Lead(
             slice=slices[at], cell=None, membership=read.agreed(group), evidence=float(read.evidence[at]),
-            holds=bool(holds[at]), proposed_by=tuple(named[at]),
+            holds=bool(holds[at]),
+            proposed_by=tuple(dict.fromkeys(name for one in group for name in slices[one].proposed_by)),
             reaches=tuple(int(code) for code in read.classes[read.reaches[:, at]]),
         )  # fmt: skip
 
