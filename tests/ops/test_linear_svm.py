@@ -24,12 +24,13 @@ def test_the_gradient_vanishes_along_a_path_of_costs(n: int, d: int) -> None:
         assert abs(pull.sum()) < 2e-3 * scale
 
 
-def test_it_finds_the_plane_of_liblinear() -> None:
+@pytest.mark.parametrize("d", [10, 40])
+def test_it_finds_the_plane_of_liblinear(d: int) -> None:
     from sklearn.svm import LinearSVC
 
     rng = np.random.default_rng(1)
-    x = rng.standard_normal((500, 10))
-    y = np.where(x @ rng.standard_normal(10) + rng.standard_normal(500) > 2.0, 1.0, -1.0)
+    x = rng.standard_normal((500, d))
+    y = np.where(x @ rng.standard_normal(d) + rng.standard_normal(500) > 2.0, 1.0, -1.0)
     ours = fit_svm(x, y, balanced(y), cost=0.1)
     # liblinear holds the bias back as well; far out it hardly does.
     theirs = LinearSVC(C=0.1, class_weight="balanced", intercept_scaling=1000, tol=1e-8, max_iter=100_000, dual=False)

@@ -140,32 +140,39 @@ def _search_numbers(table: Float, index: int, axis: Axis, scale: _Scale, least: 
     if axis.bins >= 2:
         left = below[:, :-1]
         right = present[:, None] - left
-        gains = scale.own(left, node) + scale.own(right, node) + apart
-        gains = np.where((left[0] >= least) & (right[0] >= least), gains, -np.inf)
-        at = int(gains.argmax())
-        best = _better(best, Split(axis=index, gain=float(gains[at]) - scale.cost(1.0 + extra), kind="cut", high=at))
-    if axis.bins >= 3:
-        best = _better(best, _best_range(below, node, apart, extra, index, scale, least))
+        # What a side earns is the same beside a cut and beside a range; one with too few rows earns nothing.
+        under = np.where(left[0] >= least, scale.own(left, node), -np.inf)
+        above = np.where(right[0] >= least, scale.own(right, node), -np.inf)
+        at = int((under + above).argmax())
+        gain = float(under[at] + above[at]) + apart - scale.cost(1.0 + extra)
+        best = _better(best, Split(axis=index, gain=gain, kind="cut", high=at))
+        found = _best_range(below, node, under, above, scale, least)
+        if found is not None:
+            low, high, gain = found
+            # Two cuts and one rate more than a cut has: cheaper, and chance would put a sliver beside every true cut.
+            gain += apart - scale.cost(3.0 + extra)
+            best = _better(best, Split(axis=index, gain=gain, kind="range", low=low, high=high))
     return best
 
 
 def _best_range(
-    below: Float, node: Float, apart: float, extra: float, index: int, scale: _Scale, least: int
-) -> Split | None:
-    """The interval of bins with the largest gain of three children: below it, in it, above it."""
-    bins = below.shape[1]
-    # The interval holds the bins low..high; both sides outside must keep at least `least` rows, else it is a cut.
-    lows, highs = _inner_intervals(bins)
-    under, upto = below[:, lows - 1], below[:, highs]
-    inside, above = upto - under, below[:, -1:] - upto
-    fits = (inside[0] >= least) & (under[0] >= least) & (above[0] >= least)
-    if not fits.any():
+    below: Float, node: Float, under: Float, above: Float, scale: _Scale, least: int
+) -> tuple[int, int, float] | None:
+    """First and last bin of the interval whose three children, below, in and above it, gain most, and their gain.
+
+    below          (3, bins) sums of the bins up to each one
+    under, above   (bins - 1,) what the sides of the cut after each bin earn, -inf where they have too few rows
+    """
+    lows, highs = _inner_intervals(below.shape[1])
+    inside = below[:, highs] - below[:, lows - 1]
+    outside = under[lows - 1] + above[highs]
+    fits = np.flatnonzero((inside[0] >= least) & (outside > -np.inf))
+    if not len(fits):
         return None
-    gains = scale.own(under, node) + scale.own(inside, node) + scale.own(above, node) + apart
-    at = int(np.where(fits, gains, -np.inf).argmax())
-    # Two cuts and one rate more than a cut has: cheaper, and chance would put a sliver beside every true cut.
-    gain = float(gains[at]) - scale.cost(3.0 + extra)
-    return Split(axis=index, gain=gain, kind="range", low=int(lows[at]), high=int(highs[at]))
+    gains = outside[fits] + scale.own(inside[:, fits], node)
+    best = int(gains.argmax())
+    at = fits[best]
+    return int(lows[at]), int(highs[at]), float(gains[best])
 
 
 @lru_cache(maxsize=128)
