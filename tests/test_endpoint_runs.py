@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,6 +156,33 @@ def test_another_order_of_classes_in_the_middle(folder, command, named):
     else:
         assert ended.code == 3
         assert "changed while it was asked: 8 rows were asked again at the end" in ended.err
+
+
+def test_another_number_of_scores_in_the_middle_says_how_to_begin_again(folder, command):
+    """What was kept would end the next run too, also with a server that is mended."""
+    write_people(folder / "people.csv")
+    broken = [True]
+
+    def scores(rows):
+        wide = [0.0] if broken[0] and server.calls > 30 else []
+        return [[0.1, 0.9, *wide] if row["hours"] > 45 else [0.9, 0.1, *wide] for row in rows]
+
+    words = ("diagnose", "people.csv", *QUICK, "--label", "label", "--out", "run")
+    with served(scores) as server:
+        ended = command(*words, "--model", f"{server.url}#batch=20&concurrency=1")
+        assert ended.code == 3
+        assert "expected (1, 2) as in the batch before" in ended.err
+        assert "remove the run's folder" in ended.err
+        broken[0] = False
+        shutil.rmtree(folder / "run")
+        assert command(*words, "--model", f"{server.url}#batch=20&concurrency=1").code == 0
+
+
+def test_half_a_surrogate_pair_for_a_class_is_written(folder, command):
+    write_people(folder / "people.csv")
+    with served(lambda rows: ["\ud83d" if row["age"] < 22 else says([row])[0] for row in rows]) as server:
+        ended = command("diagnose", "people.csv", *QUICK, "--label", "label", "--model", server.url, "--out", "run")
+    assert ended.code == 0, ended.err
 
 
 def test_a_random_model_is_refused_early(folder, command):

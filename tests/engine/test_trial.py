@@ -101,6 +101,20 @@ def test_a_model_that_changes_its_mind_is_refused(dataset):
         tried(lambda x: rng.integers(0, 2, len(x)), dataset(X, Y))
 
 
+def test_a_model_that_fails_the_second_time_says_why_with_one_hint(dataset):
+    calls = []
+
+    def forgetful(inputs):
+        calls.append(len(inputs))
+        if len(calls) > 1:
+            raise UsageError("no second time.", hint="ask once.")
+        return np.zeros(len(inputs), dtype=int)
+
+    with pytest.raises(CannotRunError, match="asked the same again: no second time") as error:
+        tried(forgetful, dataset(X, Y))
+    assert str(error.value).count("Hint:") == 1
+
+
 def test_a_little_noise_is_said_and_not_refused(dataset):
     rng = np.random.default_rng(1)
     noisy = lambda x: proba(0.2 * x + 0.002 * rng.normal(size=x.shape))  # noqa: E731

@@ -129,3 +129,11 @@ def test_arrow_tables_are_tried_as_frames_first():
     forms = forms_for(table, dims=None, dtype="", network=False)
     assert isinstance(forms[0].framed(table), pd.DataFrame)
     assert forms[-1].framed(table) is table
+
+
+def test_numbers_are_never_cut_to_whole_ones():
+    whole = Form(dtype="int64")
+    assert whole.apply(np.array([[1.0, 2.0]])).dtype == np.int64
+    for value in (1.5, np.nan, np.inf):
+        with pytest.raises(UsageError, match=r"whole numbers \(`int64`\), and the inputs hold"):
+            whole.apply(np.array([[1.0, value]]))

@@ -53,6 +53,7 @@ def _names(monkeypatch, *numbers):
     [
         "127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.9", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1",
         "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
+        "fec0::1", "::127.0.0.1",
     ],
 )  # fmt: skip
 def test_private_addresses_are_refused_when_asked(monkeypatch, number):

@@ -200,6 +200,20 @@ def test_all_allowed_calls_are_made_however_slow_the_disk(tmp_path, monkeypatch)
         assert server.calls == 20
 
 
+def test_what_is_sent_again_on_another_connection_counts_too():
+    """A kept connection may be closed after the server has read the request: that is a call."""
+    with served(by_age, faults=lambda number: Fault(drop=True) if number % 2 else None) as server:
+        model, frame = model_at(server, 200, batch=5)
+        assert model.predict(frame).labels.tolist() == expected(200)
+        assert model.calls == server.calls
+    with served(by_age, faults=lambda number: Fault(drop=True) if number % 2 else None) as server:
+        model, frame = model_at(server, 200, batch=5)
+        model.limit(20)
+        with pytest.raises(StoppedError, match="max-calls 20"):
+            model.predict(frame)
+        assert server.calls == 20
+
+
 def test_equal_rows_are_asked_once():
     frame = pd.DataFrame({"age": [1, 2, 1, 2, 1], "id": ["a", "b", "a", "b", "a"]})
     with served(by_age) as server:

@@ -94,6 +94,24 @@ def test_a_server_that_drips_is_left_in_time(wire):
     assert time.monotonic() - began < 1.5
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        [part for _ in range(40) for part in (0.05, b"H")],
+        [part for _ in range(40) for part in (b"HTTP/1.1 100 Continue\r\n\r\n", 0.05)],
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *[p for _ in range(40) for p in (0.05, b"1")]],
+    ],
+    ids=["head", "continue for ever", "size of a chunk"],
+)
+def test_whatever_drips_is_left_in_time(wire, script):
+    wire.scripts.append(script)
+    began = time.monotonic()
+    with pytest.raises(NoReply) as error:
+        wire.client(timeout=0.3).post("/x", b"{}")
+    assert error.value.trouble == "late"
+    assert time.monotonic() - began < 1.5
+
+
 def test_no_more_is_read_than_allowed(wire):
     wire.scripts.append([_reply(b"x" * (3 << 20))])
     with pytest.raises(NoReply, match="larger than 1 MB"):
@@ -107,6 +125,25 @@ def test_no_more_is_read_than_allowed(wire):
 def test_packed_bodies_are_read(wire):
     wire.scripts.append([_reply(gzip.compress(b"[1, 2]"), "Content-Encoding: gzip")])
     assert wire.client().post("/x", b"{}").json() == [1, 2]
+
+
+def test_a_packing_that_nobody_asked_for_is_named(wire):
+    for packing in ("br", "gzip"):
+        wire.scripts.append([_reply(b"[1, 2]", f"Content-Encoding: {packing}")])
+    with pytest.raises(NoReply, match="packed as `br`"):
+        wire.client().post("/x", b"{}")
+    with pytest.raises(NoReply, match="not packed as it says"):
+        wire.client().post("/x", b"{}")
+
+
+def test_a_kept_connection_that_was_closed_is_not_used(wire):
+    """Its end is seen before anything is sent, so that no request is lost."""
+    wire.scripts.extend([[_reply(b"1")], [_reply(b"2")]])
+    client = wire.client()
+    assert client.post("/x", b"{}").json() == 1
+    time.sleep(0.1)
+    assert client.post("/x", b"{}").json() == 2
+    assert len(wire.got) == 2
 
 
 def test_redirects_are_not_followed(wire):
@@ -181,3 +218,16 @@ def test_a_key_that_no_header_carries_is_not_repeated(wire, monkeypatch, value):
         wire.client(key=Key(variable="KEY_OF_TEST")).post("/x", b"{}")
     told = "".join(traceback.format_exception(error.value))
     assert not value or value not in told
+
+
+def test_a_key_that_an_answer_repeats_is_blotted_out(wire, monkeypatch):
+    """As it is, with its slashes escaped as some servers do, and in an address."""
+    monkeypatch.setenv("KEY_OF_TEST", "hush/123+4")
+    key = Key(variable="KEY_OF_TEST")
+    wire.scripts.append([_reply(b'["hush/123+4", "hush\\/123+4"]')])
+    assert wire.client(key=key).post("/x", b"{}").json() == ["***", "***"]
+    wire.scripts.append([_reply(b"", "Location: http://10.0.0.1/hush%2F123%2B4", status="302 Found")])
+    assert wire.client(key=key).post("/x", b"{}").location == "http://10.0.0.1/***"
+    monkeypatch.setenv("KEY_OF_TEST", "1")  # so short a one may be an answer
+    wire.scripts.append([_reply(b"[1, 11]")])
+    assert wire.client(key=key).post("/x", b"{}").json() == [1, 11]

@@ -41,6 +41,7 @@ def test_one_answer(value, said):
 @pytest.mark.parametrize(
     "value",
     [None, [], math.nan, [0.2, math.nan], [0.2, None], [math.inf, 0.0], {"error": "no"}, {"a": "x", "b": "y"},
+     pytest.param([10**400, 1], id="vast score"), pytest.param(10**400, id="vast number"),
      [{"label": "a", "score": 1.0}, {"label": "a", "score": 0.0}], ["a", "b"], [[0.1, 0.2], [0.3, 0.4]]],
 )  # fmt: skip
 def test_what_is_no_answer_says_why(value):

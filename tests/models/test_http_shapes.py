@@ -255,9 +255,29 @@ def test_metadata_that_lie_about_the_shape_end_in_words():
         ([{"name": "x", "datatype": "FP99", "shape": [-1, 4]}], UsageError, "unknown type `FP99`"),
         ([{"title": "x"}], CannotRunError, "describes its inputs in an unknown way"),
         ([], CannotRunError, "does not describe the model"),
+        ([{"name": "x", "datatype": "FP32", "shape": [10**9, 4]}], CannotRunError, "more than a request can carry"),
     ):
         with served(strict, shape="v2", inputs=inputs) as server, pytest.raises(kind, match=words):
             connect(server.url)
+
+
+def test_one_input_per_column_keeps_its_fractions():
+    frame = pd.DataFrame({"age": [1.5, 2.0]})
+    inputs = [{"name": name, "datatype": "INT64", "shape": [-1, 1]} for name in ("age", "size")]
+    with served(by_age, shape="v2", inputs=inputs) as server:
+        with pytest.raises(UsageError, match=r"whole numbers \(INT64\), and a column holds `1.5`"):
+            connect(server.url).predict(frame.assign(size=1))
+        assert server.calls == 0
+
+
+def test_why_a_model_is_not_described_is_said(monkeypatch):
+    about = "errata.testing.served._about"
+    monkeypatch.setattr(about, lambda path, shape, inputs: None)
+    with (
+        served(by_age, shape="v2") as server,
+        pytest.raises(CannotRunError, match=r"it is not there \(404: not found\)"),
+    ):
+        connect(server.url)
 
 
 def test_what_is_no_endpoint_takes_no_limit():

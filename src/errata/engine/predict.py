@@ -16,6 +16,7 @@ from errata.core.errors import CannotRunError, ErrataError, StoppedError, UsageE
 from errata.core.model import Inputs, Model, ModelSpec, Output
 from errata.engine.blocks import Block, Blocks, key_of
 from errata.engine.machine import free_memory, numeric_threads, peak_memory
+from errata.engine.remote import Remote
 
 __all__ = [
     "LEFT_OUT", "Beside", "Predictions", "Progress", "Runner", "concatenated", "error_words", "joined", "predict_all",
@@ -245,10 +246,14 @@ class Runner:
         if self.too_many:
             identifier = self.dataset.ids(np.array([self.first_failed]))[0]
             of = f"the first {self.seen:,}" if self.hopeless else f"{self.total:,}"
+            kept = isinstance(self.model, Remote) and self.blocks.path is not None
             raise CannotRunError(
                 f"The model `{self.model.spec.name}` raised on {self.failed} or more of {of} rows, and at most 1 % can "
                 f"be left out; first on row `{identifier}`: {self.failed_words}",
-                hint="try the model on that row; leave out or repair such rows.",
+                hint="try the model on that row; leave out or repair such rows."
+                + (
+                    " What it said is kept: once it is mended, remove the run's folder and start again." if kept else ""
+                ),
             )
 
     def _learn(self, rows: int, seconds: float, *, taken: int) -> None:

@@ -16,7 +16,7 @@ from errata.core.errors import CannotRunError, ErrataError, StoppedError, UsageE
 from errata.core.model import Inputs, Model, Output, Task
 from errata.engine.labels import Labels, labels_of
 from errata.engine.outcome import task_of
-from errata.engine.predict import taken
+from errata.engine.predict import error_words, taken
 from errata.engine.remote import Remote
 
 __all__ = ["Trial", "asked_at_the_end", "settle", "try_model"]
@@ -278,7 +278,7 @@ def _asked_again(settled: _Settled, sample: _Sample, dataset: Dataset) -> list[s
         raise
     except Exception as error:
         raise CannotRunError(
-            f"The model `{model.spec.name}` raised when it was asked the same again: {error}",
+            f"The model `{model.spec.name}` raised when it was asked the same again: {error_words(error)}",
             hint="make it keep nothing from one call to the next.",
         ) from error
     difference = _difference(before, again)

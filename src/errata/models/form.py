@@ -69,6 +69,7 @@ class Form:
         if self.shape:
             array = array.reshape(len(array), *self.shape)
         if self.dtype:
+            _check_whole(array, self.dtype)
             array = array.astype(self.dtype, copy=False)
         return np.ascontiguousarray(array)
 
@@ -86,6 +87,18 @@ class Form:
 
 
 AS_GIVEN = Form()
+
+
+def _check_whole(array: NDArray[Any], dtype: str) -> None:
+    """Raises UsageError where numbers would be cut to whole ones: the model would be asked about other inputs."""
+    if np.dtype(dtype).kind not in "iu" or array.dtype.kind != "f":
+        return
+    broken = array[~(np.isfinite(array) & (array == np.floor(array)))]
+    if broken.size:
+        raise UsageError(
+            f"The model takes whole numbers (`{dtype}`), and the inputs hold `{float(broken[0]):g}`.",
+            hint="name the columns that it takes, or connect a function that prepares them.",
+        )
 
 
 def forms_for(inputs: Inputs, *, dims: Dims | None, dtype: str, network: bool) -> list[Form]:

@@ -160,14 +160,17 @@ def settle(
 
 
 def plain(value: Any) -> Level:
-    """A label as a plain Python value; whole floats become integers."""
+    """A label as a plain Python value; whole floats become integers, and half a surrogate pair a question mark."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    return value if isinstance(value, str | int | float | bool) else str(value)
+    if isinstance(value, int | float | bool):
+        return value
+    word = str(value)
+    return word if word.isascii() else word.encode("utf-8", "replace").decode("utf-8")
 
 
 def as_answer(raw: Any, rows: int) -> Answer:

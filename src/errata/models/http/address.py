@@ -13,6 +13,8 @@ from errata.core.errors import CannotRunError, UsageError
 __all__ = ["Address", "address_of", "resolved"]
 
 _SECRET = re.compile(r"(^|[_-])(key|apikey|token|secret|password|passwd|sig|signature|code|auth)$", re.IGNORECASE)
+_GLOBAL = ipaddress.ip_network("2000::/3")
+"""All addresses of IPv6 that were given out for the internet; those of old kinds of private networks lie outside."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _PORTS = {"http": 80, "https": 443}
 
@@ -118,6 +120,8 @@ def _public(number: str) -> bool:
             place = ipaddress.IPv4Address(int(place) & 0xFFFFFFFF)
         else:
             place = place.ipv4_mapped or place.sixtofour or (place.teredo or (None, None))[1] or place
+    if isinstance(place, ipaddress.IPv6Address) and place not in _GLOBAL:
+        return False
     return place.is_global and not place.is_multicast
 
 

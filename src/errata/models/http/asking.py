@@ -304,6 +304,9 @@ class Asking:
                     self._chance = 0 if len(places) >= self._size(job) else self._chance
             if end.end != "wait":
                 return end
+            if end.dropped:
+                tried -= 1
+                continue
             late = end.size and tried >= (LATE if len(places) == 1 else 1)
             cut = len(places) > 1 and not (end.busy or end.gone) and tried >= CUT_AFTER
             if late or cut or tried >= tries * (PATIENT if end.busy else 1):
@@ -337,7 +340,7 @@ class Asking:
             if sent:
                 with self._lock:
                     self._sent -= 1
-            if end is None:
+            if end is None or end.dropped:
                 self.pace.other()
             elif end.fault:
                 self.pace.balked(began=began, wait=min(end.pause or 0.0, LONGEST_WAIT))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
+import math
 import os
 import re
+import selectors
 import socket
 import ssl
 import threading
@@ -14,17 +17,24 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 from errata import __version__
 from errata.core.errors import UsageError
 from errata.models.http.address import Address
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 __all__ = ["Client", "Key", "NoReply", "Reply"]
 
-Trouble = Literal["refused", "broken", "late", "large"]
+Trouble = Literal["refused", "broken", "late", "large", "dropped"]
 _CHUNK = 1 << 16
 _FITTING = re.compile(r"[\x21-\x7e]+")
+_PACKINGS = {"": None, "identity": None, "gzip": 31, "x-gzip": 31}
+_LEAST_KEY = 8  # characters: what is shorter may stand in an answer by chance, and is no key that keeps anybody out
 
 
 class NoReply(Exception):  # noqa: N818 - never leaves the package
@@ -32,6 +42,7 @@ class NoReply(Exception):  # noqa: N818 - never leaves the package
 
     refused  nobody answers there        broken  the connection ended in the middle
     late     it took longer than allowed large   it was larger than allowed
+    dropped  the server closed a connection that it had kept, without a word: the same once more is due, and is a call
     """
 
     def __init__(self, trouble: Trouble, words: str) -> None:
@@ -86,8 +97,21 @@ class Key:
 
     def hidden(self, words: str) -> str:
         """Words of a server without the key, which some servers repeat."""
+        for form in self._forms():
+            words = words.replace(form, "***")
+        return words
+
+    def blotted(self, body: bytes) -> bytes:
+        """A body without the key: what stands in an answer would be written into the run."""
+        for form in self._forms():
+            body = body.replace(form.encode(), b"***") if len(form) >= _LEAST_KEY else body
+        return body
+
+    def _forms(self) -> tuple[str, ...]:
+        """The key as it is sent, as JSON has it, with and without the slashes escaped, and as an address has it."""
         value = os.environ.get(self.variable, "").strip().removeprefix("Bearer ")
-        return words.replace(value, "***") if value else words
+        plain = json.dumps(value)[1:-1]
+        return tuple(dict.fromkeys((value, plain, plain.replace("/", "\\/"), quote(value, safe="")))) if value else ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,6 +132,7 @@ class Client:
     _idle: list[http.client.HTTPConnection] = field(default_factory=list, repr=False)
     _busy: set[http.client.HTTPConnection] = field(default_factory=set, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _drops: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def get(self, path: str, *, timeout: float = 10.0) -> Reply:
         """What the server says at a path. Raises NoReply."""
@@ -137,17 +162,29 @@ class Client:
             headers |= self.key.sent()
         target = self.address.origin + path if self.proxy is not None and self.address.scheme == "http" else path
         deadline = time.monotonic() + seconds
-        with self._lock:
-            connection = self._idle.pop() if self._idle else None
+        connection = self._kept()
         if connection is not None:
             try:
                 return self._once(connection, method, target, body, headers, deadline)
-            except _Stale:
-                pass  # the server had closed it while it was idle: nothing was read, and one fresh try is due
+            except _Stale as error:
+                self._drops.set()
+                if body is not None:  # the server may have read it: sent again it is another call
+                    raise NoReply("dropped", "the connection ended before an answer came") from error
         try:
             return self._once(self._connected(deadline), method, target, body, headers, deadline)
         except _Stale as error:
             raise NoReply("broken", "the connection ended before an answer came") from error
+
+    def _kept(self) -> http.client.HTTPConnection | None:
+        """A connection that is still open; None where there is none, or the server only seems to keep them."""
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                return None
+            if not self._drops.is_set() and not _closed(connection.sock):
+                return connection
+            connection.close()
 
     def _once(
         self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None,
@@ -157,15 +194,19 @@ class Client:
         with self._lock:
             self._busy.add(connection)
         try:
-            self._allow(connection, deadline)
+            connection.sock.settimeout(_left(deadline))
+            connection.response_class = partial(_Response, deadline=deadline)  # type: ignore[assignment]
             connection.request(method, target, body=body, headers=headers)
             response = connection.getresponse()
             begun = True
-            content = self._read(response, connection, deadline)
+            content = self._read(response)
+            where = response.getheader("Location") or ""
+            if self.key is not None:
+                content, where = self.key.blotted(content), self.key.hidden(where)
             kept = not response.will_close
             return Reply(
                 status=response.status, body=content, retry_after=_retry_after(response.getheader("Retry-After")),
-                location=response.getheader("Location") or "",
+                location=where,
             )  # fmt: skip
         except TimeoutError as error:
             raise NoReply("late", f"no whole answer came within {self.timeout:g} s") from error
@@ -175,7 +216,9 @@ class Client:
             if begun:
                 raise NoReply("broken", "the answer was cut off in the middle") from error
             raise _Stale from error
-        except (http.client.HTTPException, OSError, zlib.error) as error:
+        except zlib.error as error:
+            raise NoReply("broken", "the answer is not packed as it says") from error
+        except (http.client.HTTPException, OSError) as error:
             raise NoReply("broken", f"the answer is no HTTP ({type(error).__name__})") from error
         finally:
             with self._lock:
@@ -185,14 +228,15 @@ class Client:
             if not kept:
                 connection.close()
 
-    def _read(
-        self, response: http.client.HTTPResponse, connection: http.client.HTTPConnection, deadline: float
-    ) -> bytes:
-        """The body, no longer and no later than allowed; a server that drips byte by byte is cut off in time."""
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        """The body, no longer than allowed."""
         parts, size = [], 0
-        packed = zlib.decompressobj(31) if response.getheader("Content-Encoding", "").lower() == "gzip" else None
+        packing = response.getheader("Content-Encoding", "").strip().lower()
+        if packing not in _PACKINGS:
+            raise NoReply("broken", f"the answer is packed as `{packing[:40]}`, which was not asked for")
+        window = _PACKINGS[packing]
+        packed = None if window is None else zlib.decompressobj(window)
         while True:
-            self._allow(connection, deadline)
             part = response.read1(_CHUNK)
             if not part:
                 break
@@ -206,13 +250,6 @@ class Client:
             raise http.client.IncompleteRead(b"")
         response.close()  # read to its end, yet only this makes the connection ready for the next request
         return b"".join(parts)
-
-    def _allow(self, connection: http.client.HTTPConnection, deadline: float) -> None:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        if connection.sock is not None:
-            connection.sock.settimeout(left)
 
     def _connected(self, deadline: float) -> http.client.HTTPConnection:
         """A new connection to the pinned address. Its name is for the server and its certificate, not for a look-up."""
@@ -240,6 +277,50 @@ class Client:
 
 class _Stale(Exception):  # noqa: N818
     """A kept connection turned out to be closed."""
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that is whole by its deadline: its head, sizes of chunks and trailers too, however they drip."""
+
+    fp: io.BufferedReader
+
+    def __init__(self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, *, deadline: float) -> None:
+        super().__init__(sock, debuglevel, method)
+        self.fp = io.BufferedReader(_Timed(self.fp.detach(), sock, deadline))
+
+
+class _Timed(io.RawIOBase):
+    """What comes from a socket, each read no later than the whole may take."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: float) -> None:
+        super().__init__()
+        self._raw, self._sock, self._deadline = raw, sock, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        self._sock.settimeout(_left(self._deadline))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _left(deadline: float) -> float:
+    """Seconds that are left; raises TimeoutError where there are none."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _closed(sock: socket.socket) -> bool:
+    """Whether an idle connection was closed: its end is there to read, or something that nobody awaits."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 def _socket(address: Address, seconds: float) -> socket.socket:
@@ -277,7 +358,8 @@ def _retry_after(value: str | None) -> float | None:
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:

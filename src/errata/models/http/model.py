@@ -136,7 +136,8 @@ class EndpointModel:
         """What the user should know of how the asking went."""
         asking, said = self.asking, self.asking.kept.notes()
         calls, rows = asking.kept.calls, asking.kept.rows
-        told = [f"The endpoint was asked about {rows:,} different rows in {calls:,} calls."]
+        what = "rows" if rows <= (asking.expected or rows) else "inputs"  # some rows in several forms
+        told = [f"The endpoint was asked about {rows:,} different {what} in {calls:,} calls."]
         if asking.smaller:
             told.append(f"It takes at most {asking.batch} rows in one call ({asking.smaller}).")
         if asking.retried:

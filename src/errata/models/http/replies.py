@@ -41,6 +41,7 @@ class Verdict:
     fault    the server failed, rather than refused
     busy     it has too much to do: waiting helps, smaller requests do not
     gone     nobody is there
+    dropped  a kept connection was closed without a word, which says nothing of the request
     size     the request was certainly too large, or took too long
     """
 
@@ -52,6 +53,7 @@ class Verdict:
     fault: bool = False
     busy: bool = False
     gone: bool = False
+    dropped: bool = False
     size: bool = False
 
 
@@ -59,6 +61,8 @@ def lost(error: NoReply) -> Verdict:
     """The verdict where no reply came."""
     if error.trouble == "large":
         return Verdict(end="refused", words=str(error), size=True)
+    if error.trouble == "dropped":
+        return Verdict(end="wait", words=str(error), dropped=True)
     late, gone = error.trouble == "late", error.trouble == "refused"
     return Verdict(end="wait", words=str(error), fault=True, gone=gone, size=late)
 
@@ -113,6 +117,8 @@ def _answer(reply: Reply, read: Callable[[Reply], list[Said]]) -> Verdict:
     except json.JSONDecodeError:
         # Nearly always a body that was cut off; the same request is worth a second try.
         return Verdict(end="wait", words="it answered no JSON", fault=True)
+    except UnicodeDecodeError:
+        return Verdict(end="refused", words="it answered what is no text in UTF-8")
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         said = str(error) if isinstance(error, ValueError) else f"something unknown ({type(error).__name__}: {error})"
         return Verdict(end="refused", words=f"it gave {said[:_LONGEST]}")

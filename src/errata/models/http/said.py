@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -129,10 +129,10 @@ def _named(value: Mapping[str, Any]) -> Said:
     scores = next((value[name] for name in _SCORES if name in value), None)
     names = next((value[name] for name in _NAMES if name in value), None)
     if isinstance(scores, Mapping):
-        return _several(list(scores.values()), names=tuple(map(str, scores)))
+        return _several(list(scores.values()), names=_words(scores))
     if isinstance(scores, Sequence) and not isinstance(scores, str) and len(scores) > 1:
         fits = isinstance(names, Sequence) and not isinstance(names, str) and len(names) == len(scores)
-        said = _several(list(scores), names=tuple(map(str, names)) if fits and names is not None else ())
+        said = _several(list(scores), names=_words(names) if fits and names is not None else ())
         alone = row_said(labels) if labels is not None else Said()
         return said if said.failed or alone.label is None else replace(said, label=alone.label)
     if labels is not None:
@@ -141,7 +141,7 @@ def _named(value: Mapping[str, Any]) -> Said:
     if numbers and len(numbers) == len(value):
         if len(value) == 1:
             return _alone(plain(numbers[0]))
-        return _several(numbers, names=tuple(map(str, value)))
+        return _several(numbers, names=_words(value))
     if len(value) == 1:
         return row_said(next(iter(value.values())))
     return Said(failed=f"it gave an object with {_some(tuple(map(str, value)))}, in which no answer is known")
@@ -154,10 +154,12 @@ def _several(values: list[Any], *, names: tuple[str, ...] = ()) -> Said:
         return row_said(values[0])
     if all(isinstance(item, Mapping) and "label" in item and "score" in item for item in values):
         if len({str(item["label"]) for item in values}) == len(values):
-            return _several([item["score"] for item in values], names=tuple(str(item["label"]) for item in values))
+            return _several([item["score"] for item in values], names=_words(item["label"] for item in values))
         return Said(failed="it gave one label twice")
     if not all(_is_number(item) or item is None for item in values):
         return Said(failed=f"it gave a list that holds `{str(next(v for v in values if not _is_number(v)))[:40]}`")
+    if any(_is_vast(item) for item in values):
+        return Said(failed="it gave a number too large to be one of its answers")
     scores = tuple(math.nan if item is None else float(item) for item in values)
     if not all(map(math.isfinite, scores)):
         return Said(failed="it gave NaN or an infinite number")
@@ -167,6 +169,8 @@ def _several(values: list[Any], *, names: tuple[str, ...] = ()) -> Said:
 def _alone(value: Level) -> Said:
     if isinstance(value, float) and not math.isfinite(value):
         return Said(failed="it gave NaN or an infinite number")
+    if _is_vast(value):
+        return Said(failed="it gave a number too large to be one of its answers")
     return Said(label=value)
 
 
@@ -177,8 +181,18 @@ def _one_row(values: list[Any]) -> bool:
     )
 
 
+def _words(names: Iterable[Any]) -> tuple[str, ...]:
+    """Names of classes as a file can hold them."""
+    return tuple(str(plain(str(name))) for name in names)
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _is_vast(value: Any) -> bool:
+    """Whether a whole number is more than any array holds; JSON has no limit."""
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def _changed(how: str) -> CannotRunError:

@@ -132,7 +132,7 @@ def asked_for(client: Client, path: str) -> Any:
                 hint="is the server running, and is this its address?",
             ) from error
         return None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

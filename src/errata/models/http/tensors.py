@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from errata.core.columns import Level
 from errata.core.errors import CannotRunError, UsageError
 from errata.models.http.asking import Request
 from errata.models.http.client import Client, Reply
+from errata.models.http.replies import judged
 from errata.models.http.rows import Rows, simple
 from errata.models.http.said import Said, row_said
 from errata.models.http.settings import Settings
@@ -26,6 +28,7 @@ TYPES = {
     "INT16": "int16", "INT32": "int32", "INT64": "int64", "FP16": "float16", "FP32": "float32", "FP64": "float64",
     "BF16": "float32", "BYTES": "",
 }  # fmt: skip
+MOST_NUMBERS = 1 << 24  # in one request: what is fixed beyond that was never meant, and would fill the memory
 _FLOATS = ("FP16", "FP32", "FP64", "BF16")
 _LIKELY = ("prob", "score", "logit", "output")
 
@@ -161,11 +164,13 @@ def introduce(settings: Settings, client: Client) -> V2:
     path = client.address.path
     plain = asked_for(client, client.address.route.removesuffix("/infer"))
     if not isinstance(plain, dict) or not isinstance(plain.get("inputs"), list) or not plain["inputs"]:
+        route = client.address.route.removesuffix("/infer")
+        end = judged(client.get(route), read=lambda reply: [], client=client)
         raise CannotRunError(
-            f"The endpoint `{client.address.origin}` does not describe the model at "
-            f"`{client.address.route.removesuffix('/infer')}`.",
-            hint="check the model's name, and whether it is loaded.",
-        )  # fmt: skip
+            f"The endpoint `{client.address.origin}` does not describe the model at `{route}`"
+            f"{f': it {end.words}' if end.end == 'stop' else ''}.",
+            hint=end.hint or "check the model's name, and whether it is loaded.",
+        )
     try:
         ports = tuple(_port(entry) for entry in plain["inputs"])
     except (KeyError, TypeError, ValueError) as error:
@@ -177,6 +182,12 @@ def introduce(settings: Settings, client: Client) -> V2:
     if strange is not None:
         raise UsageError(f"The input `{strange.name}` has the unknown type `{strange.datatype}`.",
                          hint=f"known are {', '.join(TYPES)}.")  # fmt: skip
+    vast = next((port for port in ports if math.prod(filter(None, (port.rows, *port.dims))) > MOST_NUMBERS), None)
+    if vast is not None:
+        raise CannotRunError(
+            f"The endpoint `{client.address.url}` describes the input `{vast.name}` as {vast.rows or 'any number of'} "
+            f"rows of {vast.dims}, more than a request can carry.", hint="look at the shape in its metadata.",
+        )  # fmt: skip
     named = settings.classes or _metadata_names(plain)
     return V2(path=path, ports=ports, classes=named, answer=settings.answer, params=settings.params,
               columns=settings.columns)  # fmt: skip
@@ -230,6 +241,11 @@ def _fitting(datatype: str, value: Any) -> Any:
         )
     if value is None or datatype in _FLOATS:
         return value
+    if value != int(value):
+        raise UsageError(
+            f"The endpoint takes whole numbers ({datatype}), and a column holds `{value:g}`.",
+            hint="name the columns that it takes with columns, or ignore the others with --ignore.",
+        )
     return bool(value) if datatype == "BOOL" else int(value)
 
 
