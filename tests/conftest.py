@@ -50,6 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("ERRATA_") and name != "ERRATA_DATA"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("ERRATA_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("ERRATA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "100")
     place = tmp_path / "place"
     place.mkdir()

@@ -19,6 +19,7 @@ from errata.core.evaluation import EXPLORE, LEFT_OUT, Evaluation, Metric, Predic
 from errata.core.folds import Split, fifths, split
 from errata.core.model import Model, ModelSpec, Task
 from errata.core.pictures import kept
+from errata.engine.cache import users_cache
 from errata.engine.embed import embedded, own_layers
 from errata.engine.out_of_fold import predict_out_of_fold
 from errata.engine.outcome import Outcome, from_output, from_table, losses, positive_class, task_of
@@ -111,7 +112,7 @@ def evaluate(
             return evaluation
         return embedded(
             evaluation, layers=said.layers, asked=embeddings, seed=seed, open_encoder=open_encoder,
-            progress=lambda share, words: report(0.93 + 0.07 * share, words),
+            cache=users_cache(), progress=lambda share, words: report(0.93 + 0.07 * share, words),
         )  # fmt: skip
 
 

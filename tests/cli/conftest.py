@@ -37,6 +37,7 @@ def place(tmp_path, monkeypatch, defects) -> Path:
     for name in [name for name in os.environ if name.startswith("ERRATA_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("ERRATA_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("ERRATA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "100")
     folder = tmp_path / "place"
     folder.mkdir()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from errata.cli.app import app
-from errata.cli.closer import heatmap_table
+from errata.cli.closer import finding_text, heatmap_table
 from errata.cli.verb import Verb
-from errata.core.evidence import Heatmap
+from errata.core.evidence import Caption, Heatmap, Predicate, Rewording
 from errata.store.directory import load
 
 FLAGS = """
@@ -50,6 +51,23 @@ def test_explain_a_finding_by_the_first_digits_of_its_id(errata, run):
     assert done.code == 0
     for said in (finding.id, finding.rule.text, "confirmed", "exact test", "held-out rows", finding.examples[0]):
         assert said in done.out
+
+
+def test_explain_says_all_that_a_run_says_of_a_finding(run):
+    whole = load(run)
+    first = replace(
+        whole.findings[0], failure_type="rare",
+        evidence=(
+            Predicate(where="age > 3", words="As a predicate, roughly: age over 3. It selects 92 % of this group."),
+            Caption(words=({"text": "not"}, {"text": "never"})), Rewording(words="Old ones fail.", by="tiny at here"),
+        ),
+    )  # fmt: skip
+    text = finding_text(replace(whole, findings=(first,)), first.id)
+    for said in ("It selects 92 % of this group", "“not” and “never”", "In other words: Old ones fail.", "rare"):
+        assert said in text
+    assert "errata check" in text
+    suspected = replace(first, status="suspected")
+    assert "errata check" not in finding_text(replace(whole, findings=(suspected,)), first.id)
 
 
 def test_explain_a_row_says_what_it_holds_and_where_it_belongs(errata, run):
@@ -147,5 +165,5 @@ def test_every_flag_of_the_contract_is_there(errata):
 
 def test_verbs_are_those_of_this_version():
     assert [name for name, verb in app.commands.items() if not verb.hidden] == [
-        "demo", "diagnose", "report", "explain", "check", "export", "methods",
+        "demo", "diagnose", "report", "explain", "check", "export", "methods", "cache",
     ]  # fmt: skip

@@ -81,3 +81,10 @@ def test_tables() -> None:
         table.column("numbre")
     with pytest.raises(AssertionError, match="lengths"):
         Table({"a": COLUMNS["whole"], "b": Column.number([1.0])})
+
+
+def test_an_embedding_that_is_infinite_or_too_large_is_missing():
+    column = Column.embedding(np.array([[1.0, 2.0], [np.inf, 0.0], [1e200, 0.0], [np.nan, 0.0]]))
+    assert column.values.dtype == np.float32
+    assert column.missing().tolist() == [False, True, True, True]
+    assert not np.isinf(column.values).any()

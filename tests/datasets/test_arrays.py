@@ -143,3 +143,11 @@ def test_arrays_that_do_not_fit(arrays: dict[str, object], message: str) -> None
     with pytest.raises(UsageError) as caught:
         read_mapping(arrays)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("array", "said"), [(np.zeros((4, 0)), "no dimension"), (np.ones((4, 2)) * 1j, "`complex128`")]
+)
+def test_an_embedding_that_holds_no_numbers_is_refused(array, said):
+    with pytest.raises(UsageError, match=said):
+        read_mapping({"label": np.arange(4) % 2, "prediction": np.zeros(4), "embedding_e": array}, name="t", origin="t")

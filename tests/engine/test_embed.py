@@ -9,7 +9,7 @@ import pytest
 
 import errata
 from errata.core.embedded import Direction, Space
-from errata.core.errors import UsageError
+from errata.core.errors import CannotRunError, UsageError
 from errata.core.slices import ERRS_MORE, Slice
 from errata.engine.embed import embedded, recomputed
 from errata.engine.propose import as_testable
@@ -135,6 +135,35 @@ def test_a_saved_run_gives_its_embeddings_and_rules_back(tmp_path: Path) -> None
         same.column("embedding:encoder").values, evaluation.column("embedding:encoder").values, rtol=1e-4, atol=1e-4
     )
     assert fresh.column("embedding:encoder").values.shape == (60, width)
+
+
+def test_a_table_whose_only_column_is_set_aside_has_nothing_to_embed() -> None:
+    """The embedding that was brought reads the prediction, and no other column is left."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, size=1200)
+    prediction = np.where(rng.random(1200) < 0.2, 1 - label, label)
+    told = np.where(np.arange(3) == prediction[:, None], 3.0, 0.0) + rng.normal(size=(1200, 3)) / 20
+    data = {"label": label, "prediction": prediction, "scores": np.eye(2)[prediction] * 0.8 + 0.1,
+            "embedding_told": told.astype(np.float32)}  # fmt: skip
+    evaluation = evaluate(data, embeddings=None)
+    assert "embedding_told" in evaluation.outputs
+    assert set(evaluation.embeddings) <= set(evaluation.outputs)
+    with pytest.raises(UsageError, match="no column to read"):
+        evaluate(data, embeddings=("raw",))
+
+
+@pytest.mark.parametrize("shape", [lambda rows, call: (rows, 8 - call // 2), lambda rows, call: (rows - 1, 8)])
+def test_an_encoder_that_gives_another_size_in_the_middle_is_said(shape) -> None:
+    class Encoder:
+        fingerprint, calls = "f", 0
+
+        def encode(self, inputs):
+            self.calls += 1
+            return np.zeros(shape(len(inputs), self.calls), dtype=np.float32)
+
+    opened = Encoder()
+    with pytest.raises(CannotRunError, match=r"The encoder in `somewhere` gave an array of shape"):
+        embedded(evaluate(pictures(600)), asked=["clip:somewhere"], open_encoder=lambda kind, folder: opened)
 
 
 def test_an_unknown_embedding_gets_a_hint() -> None:

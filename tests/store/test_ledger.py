@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from errata.store.ledger import look_at, state_folder
+from errata.store.ledger import look_at
 
 SETTINGS = {"metric": "error", "alpha": 0.05, "multiplicity": "bh", "split_seed": 0}
 
@@ -88,22 +88,6 @@ def test_looks_of_several_processes_at_once_all_count(tmp_path):
     with ProcessPoolExecutor(4) as pool:
         numbers = list(pool.map(_from_a_process, [tmp_path] * 12, range(12)))
     assert sorted(numbers) == list(range(1, 13))
-
-
-def test_where_the_state_lies(monkeypatch, tmp_path):
-    monkeypatch.setenv("ERRATA_STATE", str(tmp_path))
-    assert state_folder() == tmp_path
-    monkeypatch.delenv("ERRATA_STATE")
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setenv("XDG_STATE_HOME", "/x")
-    assert state_folder() == Path("/x/errata")
-    monkeypatch.delenv("XDG_STATE_HOME")
-    assert state_folder() == Path.home() / ".local/state/errata"
-    monkeypatch.setattr("sys.platform", "darwin")
-    assert state_folder() == Path.home() / "Library/Application Support/errata"
-    monkeypatch.setattr("sys.platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", "/local")
-    assert state_folder() == Path("/local/errata")
 
 
 def test_the_fingerprint_never_becomes_a_path(tmp_path):

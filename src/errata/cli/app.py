@@ -62,11 +62,12 @@ def app(context: click.Context) -> None:
 
 
 def _register() -> None:
+    from errata.cli.cache import cache
     from errata.cli.diagnose import demo, diagnose
     from errata.cli.look import check, explain, export, report, show
     from errata.cli.methods import methods
 
-    for verb in (demo, diagnose, report, explain, check, export, methods, show):
+    for verb in (demo, diagnose, report, explain, check, export, methods, cache, show):
         app.add_command(verb)
 
 

@@ -135,6 +135,16 @@ class Column:
         return Column(kind="number", values=array, integer=whole, unit=unit)
 
     @staticmethod
+    def embedding(values: NDArray[np.number]) -> Column:
+        """An embedding column from (n, d) numbers; what is infinite, or too large for float32, is missing as NaN is."""
+        with np.errstate(over="ignore"):
+            array = np.asarray(values, dtype=np.float32)
+        infinite = np.isinf(array)
+        return Column(
+            kind="embedding", values=np.where(infinite, np.float32(np.nan), array) if infinite.any() else array
+        )
+
+    @staticmethod
     def category(values: Sequence[Level | None]) -> Column:
         """A category column from plain values, None where missing; levels are sorted (numbers before words)."""
         present = {value for value in values if value is not None}

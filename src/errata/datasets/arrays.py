@@ -176,6 +176,14 @@ def _check_length(rows: int, labels: int) -> None:
         raise UsageError(f"X has {rows:,} rows and y has {labels:,}.", hint="give one label per row.")
 
 
+def _embedding(array: Any, key: str, origin: str) -> Column:
+    if not array.shape[1]:
+        raise UsageError(
+            f"`{key}` of `{origin}` has shape {array.shape}, and no dimension to read.", hint="leave it out."
+        )
+    return Column.embedding(array)
+
+
 def _columns(arrays: Mapping[str, Any], n: int, roles: Roles, origin: str) -> tuple[dict[str, Column], Roles]:
     """Every array of length n that is not the input, and the roles that the usual keys say."""
     columns: dict[str, Column] = {}
@@ -188,11 +196,13 @@ def _columns(arrays: Mapping[str, Any], n: int, roles: Roles, origin: str) -> tu
                 columns |= {f"scores_{j}": Column.number(array[:, j].astype(np.float32)) for j in range(array.shape[1])}
                 roles = replace(roles, scores=tuple(f"scores_{j}" for j in range(array.shape[1])))
                 continue
-            columns[key] = Column(kind="embedding", values=array.astype(np.float32))
+            columns[key] = _embedding(array, key, origin)
             continue
         if getattr(array, "ndim", 1) != 1 or len(array) != n:
             shape = array.shape if hasattr(array, "shape") else (len(array),)
             said = f"`{key}` of `{origin}` has shape {shape}; there are {n:,} rows."
+            if getattr(array, "ndim", 1) == 2 and len(array) == n:
+                said = f"`{key}` of `{origin}` holds values of the type `{array.dtype}`, expected numbers."
             raise UsageError(
                 said, hint="keys are `images` or `inputs`, `label`, `prediction`, `scores`; others are columns."
             )

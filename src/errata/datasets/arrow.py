@@ -158,7 +158,7 @@ def _embedding(chunked: Any, name: str) -> Reading:
     if (kinds.is_floating(inner) or kinds.is_integer(inner)) and len(lengths) == 1 and lengths[0]:
         flat = pc.list_flatten(chunked)
         values = _fill(flat, np.float32)
-        return Reading(column=Column(kind="embedding", values=values.reshape(len(chunked), lengths[0])))
+        return Reading(column=Column.embedding(values.reshape(len(chunked), lengths[0])))
     return Reading(column=None, note=f"`{name}` holds lists of different kinds or lengths and is left out.")
 
 

@@ -6,6 +6,8 @@ representation, and its scores, may propose and not confirm (docs/proof.md secti
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from errata.core.errors import CannotRunError, UsageError, nearest
 from errata.core.evaluation import EXPLORE, Evaluation
 from errata.core.model import Embeds, Model
 from errata.core.source import Source
+from errata.engine.cache import Cache
 from errata.engine.showing import OwnLayer
 from errata.ops.encoders import inputs, patches, raw, words
 from errata.ops.encoders.fitted import Encoded, Fitted
@@ -38,6 +41,9 @@ FOLDERS = ("sentences", "clip")
 OWN = ("penultimate", "scores")
 """Embeddings that are the model's own: they may propose and not confirm."""
 _BATCH = 256
+WORTH = 2.0
+"""Seconds from which an embedding is worth keeping for the next run."""
+_NOWHERE = Cache(None)
 
 
 class Opened(Protocol):
@@ -54,20 +60,40 @@ OpenEncoder = Callable[[str, str], Opened]
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """A kind of embedding that is fitted here: which data it reads, its two steps, and both where they share work."""
+    """A kind of embedding that is fitted here: which data it reads, its two steps, and both where they share work.
+
+    weights  fingerprint of those that it has from elsewhere; "" where all is fitted here
+    """
 
     modalities: tuple[str, ...]
     version: int
     fit: Callable[[Dataset, Int, np.random.Generator], Fitted]
     encode: Callable[[Dataset, Fitted, Tick], NDArray[np.float32]]
     both: Callable[[Dataset, Int, np.random.Generator, Tick], Encoded] | None = None
+    weights: str = ""
 
-    def run(self, dataset: Dataset, rows: Int, rng: np.random.Generator, tick: Tick) -> Encoded:
+    def run(self, dataset: Dataset, rows: Int, *, seed: int, tick: Tick) -> Encoded:
         """Fit on some rows, encode all."""
+        rng = np.random.default_rng(seed)
         if self.both is not None:
             return self.both(dataset, rows, rng, tick)
         fitted = self.fit(dataset, rows, rng)
         return Encoded(fitted=fitted, values=self.encode(dataset, fitted, tick))
+
+    def kept(self, name: str, dataset: Dataset, rows: Int, *, seed: int, tick: Tick, cache: Cache) -> Encoded:
+        """The same, from the cache where an earlier run did it with the same inputs; kept there if it took long."""
+        if dataset.content_hash is None:  # a table: quickly done
+            return self.run(dataset, rows, seed=seed, tick=tick)
+        content = hashlib.blake2b(np.ascontiguousarray(dataset.content_hash).tobytes() + rows.tobytes()).hexdigest()
+        key = " ".join(("embedding", name, str(self.version), self.weights, str(seed), content))
+        saved = cache.get(key)
+        if saved is not None:
+            return Encoded.of(saved)
+        began = time.perf_counter()
+        done = self.run(dataset, rows, seed=seed, tick=tick)
+        if time.perf_counter() - began >= WORTH:
+            cache.put(key, done.arrays)
+        return done
 
 
 def embedded(
@@ -77,6 +103,7 @@ def embedded(
     asked: Sequence[str] | None = None,
     seed: int = 0,
     open_encoder: OpenEncoder | None = None,
+    cache: Cache = _NOWHERE,
     progress: Progress | None = None,
 ) -> Evaluation:
     """The evaluation with embedding columns beside those that the data brought.
@@ -86,6 +113,7 @@ def embedded(
            "scores", "sentences:FOLDER" or "clip:FOLDER"; what suits the data and the model when None (`defaults`)
     open_encoder
            opens an encoder that the user has on disk
+    cache  where embeddings are kept that took long
 
     Raises UsageError for a name that is not known or that the data or the model do not offer.
     """
@@ -115,8 +143,12 @@ def embedded(
             own.append(column)
             continue
         encoder = _known(name, evaluation.dataset, open_encoder)
-        done = encoder.run(seen, rows, np.random.default_rng(seed), tick)
-        columns[column] = Column(kind="embedding", values=done.values)
+        if seen.modality == "table" and not seen.table.names:
+            raise UsageError(
+                f"The embedding `{name}` has no column to read.", hint="every one is the label or an output."
+            )
+        done = encoder.kept(name, seen, rows, seed=seed, tick=tick, cache=cache)
+        columns[column] = Column.embedding(done.values)
         sources.append(_source(column, done.fitted, encoder.version))
     dataset = evaluation.dataset.with_table(evaluation.dataset.table.with_columns(columns), sources=tuple(sources))
     return replace(
@@ -149,6 +181,8 @@ def own_layers(model: Model, dataset: Dataset, asked: Sequence[str] | None) -> d
 def defaults(evaluation: Evaluation, layers: Mapping[str, OwnLayer]) -> tuple[str, ...]:
     """What suits the data and the model: an independent embedding first, then the model's own."""
     fitted = tuple(name for name, encoder in ENCODERS.items() if evaluation.dataset.modality in encoder.modalities)
+    if evaluation.dataset.modality == "table" and not _seen(evaluation).table.names:
+        fitted = ()  # every column is the label or an output
     brought = bool(set(evaluation.embeddings) - set(evaluation.outputs))
     own = tuple(layers)
     if not own and evaluation.scores is not None and not brought and not fitted:
@@ -177,7 +211,7 @@ def recomputed(
             continue
         encoder = _known(name, evaluation.dataset, open_encoder)
         fitted = Fitted(options=source.options, arrays=source.arrays)
-        columns[column] = Column(kind="embedding", values=encoder.encode(evaluation.dataset, fitted, _untold))
+        columns[column] = Column.embedding(encoder.encode(evaluation.dataset, fitted, _untold))
     dataset = evaluation.dataset.with_table(evaluation.dataset.table.with_columns(columns))
     return replace(evaluation, dataset=dataset)
 
@@ -232,7 +266,7 @@ def _own(name: str, evaluation: Evaluation, layers: Mapping[str, OwnLayer], tick
         raise UsageError(
             f"The embedding `{name}` is the model's own, and this one shows none.", hint="a torch or ONNX model does."
         )
-    return Column(kind="embedding", values=layers[name].values(tick))
+    return Column.embedding(layers[name].values(tick))
 
 
 def _texts(dataset: Dataset, rows: Int | None = None) -> list[str]:
@@ -280,15 +314,25 @@ def _on_disk(kind: str, folder: str, open_encoder: OpenEncoder) -> Encoder:
                 f"The encoder in `{folder}` is another than the run had (`{opened.fingerprint}`, then `{before}`).",
                 hint="put the old one back, or diagnose anew.",
             )
-        parts = []
+        parts: list[NDArray[np.float32]] = []
         for start in range(0, len(dataset), _BATCH):
             rows = np.arange(start, min(start + _BATCH, len(dataset)))
-            parts.append(opened.encode(_texts(dataset, rows) if kind == "sentences" else _images(dataset, rows)))
+            part = opened.encode(_texts(dataset, rows) if kind == "sentences" else _images(dataset, rows))
+            wanted = (len(rows), parts[0].shape[1] if parts else part.shape[-1])
+            if part.shape != wanted:
+                raise CannotRunError(
+                    f"The encoder in `{folder}` gave an array of shape {part.shape}, expected {wanted}.",
+                    hint="it should give one row per input, always of the same length.",
+                )
+            parts.append(part)
             tick(int(rows[-1]) + 1, len(dataset))
         return np.concatenate(parts)
 
     modality = "text" if kind == "sentences" else "image"
-    return Encoder(modalities=(modality,), version=1, fit=lambda dataset, rows, rng: kept, encode=encode)
+    return Encoder(
+        modalities=(modality,), version=1, fit=lambda dataset, rows, rng: kept, encode=encode,
+        weights=opened.fingerprint,
+    )  # fmt: skip
 
 
 def _images(dataset: Dataset, rows: Int) -> list[NDArray[np.uint8]]:

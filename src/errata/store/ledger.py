@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,9 +13,10 @@ from pathlib import Path
 from typing import IO
 
 from errata.core.columns import Level
+from errata.core.places import state_folder
 from errata.store.lock import locked
 
-__all__ = ["UNKNOWN_LOOKS", "Look", "look_at", "state_folder"]
+__all__ = ["UNKNOWN_LOOKS", "Look", "look_at"]
 
 UNKNOWN_LOOKS = "Earlier looks at these predictions are unknown: the ledger could not be read or written."
 """The caveat of a run whose ledger could not be used."""
@@ -36,24 +36,6 @@ class Look:
     repeat: bool
     first: bool
     caveats: tuple[str, ...] = ()
-
-
-def state_folder() -> Path:
-    """Where the user's state lies: ERRATA_STATE, else the platform's folder for it.
-
-    Raises OSError when there is no home folder to put it in.
-    """
-    if os.environ.get("ERRATA_STATE"):
-        return Path(os.environ["ERRATA_STATE"])
-    try:
-        home = Path.home()
-    except RuntimeError as error:
-        raise OSError("no home folder") from error
-    if sys.platform == "darwin":
-        return home / "Library" / "Application Support" / "errata"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "errata"
-    return Path(os.environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "errata"
 
 
 def look_at(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,3 +37,19 @@ class Encoded:
 
     fitted: Fitted
     values: NDArray[np.float32]
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it as plain arrays, to be kept in a file."""
+        options = json.dumps(dict(self.fitted.options), sort_keys=True)
+        return {"values": self.values, "options": np.array(options)} | {
+            f"fitted:{name}": array for name, array in self.fitted.arrays.items()
+        }
+
+    @staticmethod
+    def of(arrays: Mapping[str, NDArray[Any]]) -> Encoded:
+        """What `arrays` was made from."""
+        fitted = {name.removeprefix("fitted:"): array for name, array in arrays.items() if name.startswith("fitted:")}
+        return Encoded(
+            fitted=Fitted(options=json.loads(str(arrays["options"])), arrays=fitted), values=arrays["values"]
+        )
