@@ -106,6 +106,20 @@ def test_two_classes_with_many_flips_are_no_empty_list() -> None:
     assert wrong[listed].sum() > 0.8 * wrong.sum()
 
 
+@pytest.mark.parametrize("apart", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_right_labels_of_classes_that_overlap_are_no_list(classes: int, apart: float) -> None:
+    """Flips are no more doubtful there than right labels are: by flips alone most labels would be called wrong."""
+    rng = np.random.default_rng(7)
+    labels = rng.integers(0, classes, 1_000)
+    x = rng.standard_normal((1_000, 12)) + apart * np.eye(12)[labels]
+    judge = LabelJudge(views=[View.of(x, neighbours=10)], model=None, classes=classes)
+    belief = judge.believe(labels)
+    trial = plant_flips(judge, labels, belief, rng)
+    assert len(list_labels(belief, labels, "right", trial=trial, alpha=0.05)) < 5
+    assert trial.estimate(300, rng).precision < 0.3
+
+
 @pytest.mark.parametrize(("share", "kind"), [
     (0.0, "given"), (0.03, "given"), (0.2, "given"), (0.05, "right"), (0.05, "confident"),
 ])  # fmt: skip

@@ -52,6 +52,14 @@ DRAWS = 50
 
 MOST_FLIPPED = 0.9
 """Largest k times the floor: beyond, labels say nothing."""
+
+MOST_EXPLAINED = 0.5
+"""No list of which so many rows are as doubtful by what is believed alone: where classes overlap, right labels are."""
+
+CHANCE = 0.01
+"""No list as long as one in a hundred would be if labels were drawn from what is believed (`benchmarks/label_errors.py`
+counts lists of right labels)."""
+
 SHARES_FOUND = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
 """Shares of the planted flips at whose doubt the rest is counted."""
 
@@ -213,7 +221,7 @@ def list_labels(belief: Belief, labels: Rows, kind: ListKind, *, trial: FlipTria
     """The rows to suspect, the most doubtful first.
 
     "right"      the longest list in which, by the trial, at most a share alpha of the labels is right
-    "given"      the longest list whose mean P(given label | x) is at most alpha: longer, and never empty
+    "given"      the longest list whose mean P(given label | x) is at most alpha: mostly longer
     "confident"  what confident learning counts off its diagonal
     """
     if kind == "confident":
@@ -262,12 +270,15 @@ class Estimate:
 class FlipTrial:
     """How doubtful labels look that we flipped ourselves, beside all the others; P(given label | x), each sorted.
 
-    flips  one array per turn, of the planted flips
-    rest   one array per turn, of the other rows
+    flips      one array per turn, of the planted flips
+    rest       one array per turn, of the other rows
+    explained  one array per turn: how many labels would be as doubtful as each of `rest`, were none flipped and each
+               drawn from what is believed of its row; nothing is known of that where empty
     """
 
     flips: Sequence[Floats]
     rest: Sequence[Floats]
+    explained: Sequence[Floats] = ()
 
     @property
     def planted(self) -> int:
@@ -293,18 +304,35 @@ class FlipTrial:
         ]
         return np.asarray(np.mean(turns, axis=0))
 
+    def right(self, sizes: Rows) -> Floats:
+        """The share of the `sizes` most doubtful rows of the rest that need no flip to be so doubtful."""
+        turns = [explained[np.minimum(sizes, len(explained)) - 1] for explained in self.explained]
+        return np.asarray(np.mean(turns, axis=0) / sizes if turns else np.zeros(len(sizes)))
+
     def longest(self, precision: float) -> int:
-        """The length of the longest list of which at least this share is expected to be wrong; 0 for none."""
+        """The length of the longest list of which at least this share is expected to be wrong; 0 for none.
+
+        That flips are more doubtful than right labels is not taken for granted: where classes overlap, or an embedding
+        says nothing of them, many a right label is as doubtful. More rows must be so than beliefs alone explain.
+        """
+        from scipy.special import gammainc
+
         sizes = np.arange(1, len(self.rest[0]) + 1)
-        good = np.flatnonzero(self.wrong() * self.found(sizes) >= precision * sizes)
+        wrong = self.wrong() * self.found(sizes) >= precision * sizes
+        right = self.right(sizes)
+        by_chance = gammainc(sizes, np.maximum(right * sizes, 1e-12))  # that a Poisson number reaches the size
+        good = np.flatnonzero(wrong & (right <= MOST_EXPLAINED) & (by_chance <= CHANCE))
         return int(sizes[good[-1]]) if len(good) else 0
 
     def estimate(self, size: int, rng: np.random.Generator) -> Estimate:
         """What the trial says of a list of so many rows, with limits from drawing rows and flips again."""
         sizes = np.array([size])
+        right = float(self.right(sizes)[0])
+        # Beliefs are a little too doubtful beside flips: up to a half of a list that says nothing against the trial.
+        most = 1.0 if right <= MOST_EXPLAINED else max(0.0, 1.0 - right)
 
         def precision(trial: FlipTrial) -> float:
-            return min(1.0, trial.wrong() * float(trial.found(sizes)[0]) / size)
+            return min(most, trial.wrong() * float(trial.found(sizes)[0]) / size)
 
         def drawn(values: Floats) -> Floats:
             return np.sort(rng.choice(values, len(values)))
@@ -331,14 +359,24 @@ def plant_flips(judge: LabelJudge, labels: Rows, belief: Belief, rng: np.random.
     free = np.flatnonzero(belief.true.argmax(axis=1) == labels)
     number = min(max(m // FLIPPED, 5), len(free))
     times = min(max(-(-FLIPS // max(number, 1)), 2), MOST_TIMES) if number else 0
-    flips, rest = [], []
+    flips, rest, explained = [], [], []
     for _ in range(times):
         chosen = rng.choice(free, size=number, replace=False)
         flipped = labels.copy()
         flipped[chosen] = (labels[chosen] + rng.integers(1, judge.classes, size=len(chosen))) % judge.classes
-        given = judge.believe(flipped).given(flipped)
+        believed = judge.believe(flipped)
+        given = believed.given(flipped)
         planted = np.zeros(m, dtype=bool)
         planted[chosen] = True
         flips.append(np.sort(given[planted]))
         rest.append(np.sort(given[~planted]))
-    return FlipTrial(flips=flips, rest=rest)
+        explained.append(_explained(believed, rest[-1]))
+    return FlipTrial(flips=flips, rest=rest, explained=explained)
+
+
+def _explained(belief: Belief, cuts: Floats) -> Floats:
+    """How many labels are expected at or below each P(given label | x), where each is drawn from what is believed."""
+    chance = belief.labels.ravel()
+    order = np.argsort(chance)
+    total = np.concatenate(([0.0], np.cumsum(belief.true.ravel()[order])))
+    return np.asarray(total[np.searchsorted(chance[order], cuts, side="right")])

@@ -30,17 +30,17 @@ class LabelErrors:
 
     It is a list of suspects and no finding: what is proposed here for explore rows is made again for all rows by
     `confirm`, ends as `suspected` with a precision estimated by planting flips, and is confirmed by people who look at
-    a random sample of it (`errata.review`).
+    a random sample of it (`errata.review_labels`).
 
     embeddings  names of embedding columns with spaces between; "" for all that are independent of the model, and its
                 own where it had not seen the labels
     neighbours  rows that vote; 10 (ours)
-    wide        the longest list whose mean P(given label | x) is at most alpha: longer, never empty, and with more
-                right labels in it, because an odd row is as unlikely as a wrong label
+    wide        the longest list whose mean P(given label | x) is at most alpha: mostly longer, with more right labels
+                in it, because an odd row is as unlikely as a wrong label; empty where two classes are noisier than that
     faithful    list what confident learning counts off its diagonal, as published; goes before `wide`
 
     Raises UsageError for embeddings that are not there. Fails where classes overlap in every embedding: then labels
-    that are right look as doubtful as wrong ones, and the estimated precision says so.
+    that are right look as doubtful as wrong ones, and the list is short or empty.
 
     Reference: C. Northcutt, L. Jiang, I. Chuang, "Confident learning: estimating uncertainty in dataset labels",
     JAIR, 2021.
