@@ -132,3 +132,17 @@ def test_unknown_proofs_and_accounts_are_refused() -> None:
         errata.diagnose(frame, label="label", prediction="prediction", proof="crossed")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="holm"):
         errata.diagnose(frame, label="label", prediction="prediction", multiplicity="hom")  # type: ignore[arg-type]
+
+
+def test_the_hint_of_the_only_method_is_not_lost(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 200)
+    np.savez(
+        tmp_path / "rows.npz", inputs=rng.random((200, 2)), label=label, prediction=label ^ (rng.random(200) < 0.2),
+        embedding_mine=rng.random((200, 3)).astype(np.float32),
+    )  # fmt: skip
+    with pytest.raises(errata.ErrataError, match=r"no embedding `mne`\.\n.*`embedding_mine`"):
+        errata.diagnose(
+            tmp_path / "rows.npz", methods=["domino"], settings={"domino.embedding": "mne"}, trained_on="other",
+            proof="split", state=tmp_path,
+        )  # fmt: skip

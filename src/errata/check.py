@@ -187,7 +187,11 @@ def check(
     least = float(diagnosis.run.settings.get("min_difference") or 0.0)
     results = recheck(chosen, fresh.evaluation, alpha=level, min_difference=least)
     look = _look(results, fresh.evaluation, level, state)
-    later = () if look.first else ("Earlier looks at these rows tested other proposals: what was seen stays seen.",)
+    later = (
+        ()
+        if look.first
+        else ("Earlier looks at these rows tested other proposals, or otherwise: what was seen stays seen.",)
+    )
     return Check(
         results=results, rows=len(fresh), left_out=fresh.left_out, alpha=level, looks=look.number,
         caveats=tuple(

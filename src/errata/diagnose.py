@@ -209,7 +209,7 @@ def judge(
 
 
 def plan(methods: Sequence[Any] | None, settings: Mapping[str, Any] | None = None) -> list[Any]:
-    """The methods of a run: instances as given, names loaded, every discovering method when none are named.
+    """The methods of a run: instances as given, names loaded, those of `DISCOVER` when none are named.
 
     `settings` are hyper-parameters by "method.option", such as {"error_tree.depth": 3}.
     Raises UsageError for unknown names, options and values.
@@ -291,9 +291,10 @@ def _check_any_ran(proposals: Proposals) -> None:
     """A run in which nothing was looked for must not pass for one that found nothing."""
     failed = [record for record in proposals.records if record.status == "failed"]
     if failed and not any(record.status == "done" for record in proposals.records):
+        said, _, hint = failed[0].message.partition("\nHint: ")
         raise CannotRunError(
-            f"Every method failed, `{failed[0].name}` with: {failed[0].message.splitlines()[0]}",
-            hint="try its options one by one, or other methods (`errata methods`).",
+            f"Every method failed, `{failed[0].name}` with: {said.splitlines()[0]}",
+            hint=hint or "try its options one by one, or other methods (`errata methods`).",
         )
 
 

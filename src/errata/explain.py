@@ -16,6 +16,7 @@ from errata.core.finding import Finding
 from errata.core.method import Job
 from errata.core.model import Transforms
 from errata.core.rules import Where
+from errata.describe.predicate import apart
 from errata.methods.discover.error_tree import ErrorTree, Tree, tree_evidence
 from errata.methods.explain.error_heatmap import ErrorHeatmap
 from errata.ops.marking_words import marking_words
@@ -79,7 +80,7 @@ def embedding_map(evaluation: Evaluation, rule: Embedded, *, members: Bool) -> M
 
 def words_of(evaluation: Evaluation, *, members: Bool) -> list[Evidence]:
     """The words that mark the members' texts against the other texts of their classes, on explore rows."""
-    explore = evaluation.explore()
+    explore = apart(evaluation).explore()
     assert evaluation.dataset.text is not None
     rows = np.arange(len(explore)) if explore.rows is None else explore.rows
     member = np.asarray(members, dtype=bool)[rows]

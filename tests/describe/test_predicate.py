@@ -129,6 +129,41 @@ def test_quotes_within_the_quotes_are_single() -> None:
     assert title(told, None).endswith("roughly “Texts that do not contain ‘white’”")
 
 
+def test_elsewhere_is_said_of_all_others_and_nothing_else() -> None:
+    rng = np.random.default_rng(1)
+    one = world()
+    hard = (one.labels == 1) & (rng.random(N) < 0.4)
+    one = replace(one, predicted=np.where(hard, 0, one.predicted), loss=np.where(hard, 1.0, one.loss))
+    finding, found = confirmed(one)
+    members = found.members[finding.id] & (one.labels == 0)
+    predicate = predicate_for(replace(finding, rule=replace(finding.rule, given=Where.parse("y = 0"))), one,
+                              members=members)  # fmt: skip
+    assert predicate is not None
+    assert predicate.where is not None
+    chosen = Where.parse(predicate.where).members(one)
+    held = (one.fold == CONFIRM) & one.counted
+    assert predicate.outside is not None
+    assert abs(one.loss[held & ~chosen].mean() - predicate.outside) > 0.02, "the classes are of unequal difficulty"
+    assert "elsewhere" not in predicate.words
+    assert "comparable rows" in predicate.words or "among the other" in predicate.words
+
+
+def test_a_cross_confirmation_has_a_predicate_and_a_type_too() -> None:
+    one = world()
+    finding, found = confirmed(one)
+    members = found.members[finding.id]
+    fold = np.full(N, CONFIRM, dtype=one.fold.dtype)
+    across = replace(one, fold=fold, cross=(np.arange(N) % 5).astype(np.int8))
+    told = with_reasons(finding, across, members=members, job=job())
+    (predicate,) = [item for item in told.evidence if isinstance(item, Predicate)]
+    assert predicate.where is not None
+    chosen, counted = Where.parse(predicate.where).members(across), np.arange(N) % 5 >= 3
+    assert predicate.precision == pytest.approx((chosen & members & counted).sum() / (chosen & counted).sum())
+    assert predicate.recall == pytest.approx((chosen & members & counted).sum() / (members & counted).sum())
+    assert predicate.difference is None, "all rows had a part in the rule"
+    assert told.failure_type is not None
+
+
 def test_the_title_names_it_and_a_run_keeps_it() -> None:
     one = world()
     finding, found = confirmed(one)

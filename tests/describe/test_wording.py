@@ -95,6 +95,20 @@ def test_rules_of_a_table(people, rule, words):
     assert Wording(people).title(Where.parse(rule)) == words
 
 
+def test_whole_numbers_stored_as_floats_are_said_as_whole_numbers(by_hand):
+    """No row of 18 is in `age > 18`: "between 18 and 64" would say that it is."""
+    rng = np.random.default_rng(0)
+    ages = rng.integers(0, 90, 2000).astype(np.float32)
+    ages[::7] = np.nan
+    label = rng.integers(0, 2, 2000)
+    people = by_hand.evaluation_of({"age": Column.number(ages)}, label, label, ("no", "yes"))
+    said = {
+        "age > 18 and age <= 64": "age between 19 and 64", "age >= 64 and age < 66": "age between 64 and 65",
+        "age < 68": "age 67 or less",
+    }  # fmt: skip
+    assert {rule: Wording(people).title(Where.parse(rule)) for rule in said} == said
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [

@@ -92,6 +92,15 @@ def test_terminal_wide(table_run):
     assert "confusion_cells" in text
 
 
+def test_the_terminal_counts_no_more_than_there_are_after_a_second_look(table_run):
+    again = tuple(replace(one, status="seen") if one.confirmed else one for one in table_run.findings)
+    seen = replace(table_run, findings=again)
+    number = sum(one.status == "seen" for one in again)
+    assert number > 1
+    assert "more, smaller or folded" not in plain_summary(seen, width=110)
+    assert report_markdown([seen]).count("city is cairo and age over 60") == 1  # and not among other proposals again
+
+
 def test_terminal_narrow(image_run, nothing_run, house_run):
     text = plain_summary(image_run, width=50)
     assert all(len(line) <= 50 for line in text.splitlines())
@@ -126,3 +135,9 @@ def test_colours_only_where_a_terminal_takes_them(table_run):
     stream = io.StringIO()
     Console(file=stream, force_terminal=True, color_system="standard", width=100).print(summary(table_run, width=100))
     assert re.search(r"\x1b\[1;31m *57 %", stream.getvalue())
+
+
+def test_members_across_folds_are_not_said_to_have_found_and_confirmed_a_rule(table_run):
+    finding = replace(table_run.findings[0], test="cross-confirmation")
+    assert f"{finding.support.confirm} by rules found without them" in finding_html(finding)
+    assert "to explore" not in finding_html(finding)

@@ -11,8 +11,9 @@ import pytest
 
 from errata.core.columns import Column
 from errata.core.errors import CannotRunError, UsageError
-from errata.core.evidence import Examples
+from errata.core.evidence import Caption, Examples
 from errata.core.rules import Compare, Where
+from errata.report.commands import commands
 from errata.report.examples import Album
 from errata.report.page import MOST_BYTES, report_html, whole_percents, write_report
 
@@ -113,6 +114,47 @@ def test_what_is_barely_confirmed_says_so_on_its_card_and_once_below(table_run, 
     assert "Barely: the interval of the difference, −1 to 40 points, contains 0." in card
     assert below.lower().count("barely") == 1
     assert "Only 3 groups." in below
+
+
+def test_what_is_confirmed_against_its_own_rates_says_why(table_run, reader):
+    first = table_run.findings[0]
+    metric = replace(first.metric, inside=0.12, outside=0.13, difference=-0.01, interval=(-0.14, 0.07))
+    text = reader.read(report_html([replace(table_run, findings=(replace(first, metric=metric),))])).text
+    assert "the two rates weigh the classes by their members and do not" in text
+    assert "weigh the classes" not in reader.read(report_html([table_run])).text
+
+
+def test_proposers_are_a_list_in_words(table_run, reader):
+    first = replace(table_run.findings[0], proposed_by=("domino", "spotlight", "error_tree"))
+    text = reader.read(report_html([replace(table_run, findings=(first,))])).text
+    assert "domino, spotlight and error_tree" in text
+
+
+def test_names_are_isolated_from_the_arrow_between_them(table_run):
+    text = report_html([table_run])
+    assert re.search(r"<bdi>[^<]+</bdi> <span class=\"arrow\"[^>]*>→</span> <bdi>[^<]+</bdi>", text)
+    assert not re.search(r"(?<!</bdi>) <span class=\"arrow\" aria-label=\"taken for\">", text)
+
+
+def test_a_word_without_end_is_cut(table_run, reader):
+    marks = Caption(words=({"text": "z" * 10_000, "score": 9.0, "inside": 0.5, "outside": 0.1},))
+    first = table_run.findings[0]
+    page = reader.read(report_html([replace(table_run, findings=(replace(first, evidence=(marks,)),))]))
+    assert "z" * 39 + "…" in page.text
+    assert "z" * 41 not in page.text
+
+
+def test_only_what_fresh_rows_can_judge_has_a_command_for_them(table_run):
+    first = table_run.findings[0]
+    known = {
+        status: commands(replace(first, status=status), table_run) for status in ("confirmed", "seen", "suspected")
+    }
+    assert known["confirmed"].check
+    assert known["confirmed"].export
+    assert known["seen"].check
+    assert not known["seen"].export
+    assert not known["suspected"].check
+    assert not known["suspected"].export
 
 
 def test_a_percent_sign_never_breaks_from_its_number(table_run):

@@ -57,6 +57,9 @@ def test_what_is_said_of_a_row(table_run, house_run):
     [
         (None, "missing"),
         (True, "yes"),
+        ("\u202ecat", "�cat"),
+        ("\x1b[2Jdog", "�[2Jdog"),
+        ("لا", "لا"),
         (3, "3"),
         (120000, "120,000"),
         (3.0, "3"),

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from errata.core.embedded import Direction, Space
 from errata.core.errors import UsageError
 from errata.store.export import export_text
 from errata.testing import planted
@@ -118,3 +119,16 @@ def test_markdown_shows_the_rule(diagnosis):
 def test_an_unknown_form_is_a_usage_error(diagnosis):
     with pytest.raises(UsageError, match="pytest"):
         export_text(diagnosis, as_="pytests")
+
+
+def test_a_rule_over_an_embedding_is_skipped_with_the_verb_that_tests_it(diagnosis, tmp_path) -> None:
+    """Its text cannot be read as a predicate: a test that held it would fail for that alone, whatever the rows say."""
+    rule = Direction(
+        column="embedding:e", space=Space(centre=np.zeros(2), scale=None, unit=False, axes=None),
+        weights=np.ones(2), bias=0.0, cut=0.0,
+    )  # fmt: skip
+    path = tmp_path / "test_errors.py"
+    found = replace(diagnosis.confirmed[0], rule=rule)
+    path.write_text(export_text(replace(diagnosis, findings=(found,)), as_="pytest"), encoding="utf-8")
+    said = outcome(path, None, tmp_path)
+    assert "1 skipped" in said and "errata check" in said

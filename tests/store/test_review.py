@@ -16,7 +16,9 @@ from errata.core.slices import MISLABELLED, Slice
 from errata.describe.sentences import verdict
 from errata.proof.labels import review_order
 from errata.report.page import write_report
+from errata.report.terminal import plain_summary
 from errata.store.directory import load, save
+from errata.store.export import export_text
 from errata.store.review import review_labels, write_review
 
 
@@ -135,3 +137,11 @@ def test_labels_in_doubt_are_seen_though_nothing_proves_them(listed, tmp_path) -
     assert f'finding-{listed.findings[-1].id}"' in page
     reviewed = replace(listed, findings=(*listed.findings[:-1], replace(listed.findings[-1], status="rejected")))
     assert "in doubt." not in verdict(reviewed)
+
+
+def test_reviewed_labels_are_no_group_that_errs_more(listed, tmp_path) -> None:
+    reviewed = replace(listed, findings=(*listed.findings[:-1], replace(listed.findings[-1], status="confirmed")))
+    assert verdict(reviewed) == verdict(listed)
+    assert "labels in doubt" not in plain_summary(reviewed)
+    assert "Labels in doubt" in write_report([reviewed], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "listed rows" not in export_text(reviewed, as_="pytest")

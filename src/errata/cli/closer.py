@@ -10,8 +10,8 @@ import numpy as np
 
 from errata.core.errors import UsageError, nearest
 from errata.core.evaluation import CONFIRM, Evaluation
-from errata.core.evidence import Comparison, Examples, Heatmap, Statistic
-from errata.describe.numbers import count, is_rate, number, of_unit, percent, shown, unit_noun
+from errata.core.evidence import Caption, Comparison, Examples, Heatmap, Predicate, Rewording, Statistic
+from errata.describe.numbers import count, is_rate, listed, number, of_unit, percent, shown, unit_noun
 from errata.report.commands import commands
 from errata.report.rows import find_rows, label_text, predicted_text, row_fold, value_text
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["check_text", "find", "finding_text", "heatmap_text", "row_text"]
 
 WIDTH = 100
+MOST_NAME = 40
 MOST_COLUMNS = 40
 MOST_TEXT, MOST_WORDS = 2_000, 90  # characters of the text that a row is, and of other values
 
@@ -50,10 +51,13 @@ def finding_text(run: Diagnosis, name: str) -> str:
         (finding.metric.name, f"{numbers.inside} inside, {numbers.outside} outside: {numbers.difference}"),
         ("interval", f"{numbers.interval} at {numbers.level}" if numbers.interval else "not known"),
         ("test", f"{finding.test or 'none'}, p {_p(finding.p_value)}, q {_p(finding.q_value)}"),
-        ("rows", f"{count(finding.support.explore)} explore, {count(finding.support.confirm)} confirm"
+        ("rows", (f"{count(finding.support.confirm)} by rules found without them, "
+                  f"{count(finding.support.explore)} by the rule shown" if finding.test == "cross-confirmation"
+                  else f"{count(finding.support.explore)} explore, {count(finding.support.confirm)} confirm")
                  + (f", {count(finding.support.groups)} groups" if finding.support.groups is not None else "")),
         ("of all errors", percent(finding.share_of_errors) if finding.share_of_errors is not None else "not known"),
         ("proposed by", ", ".join(finding.proposed_by)),
+        *([("failure type", finding.failure_type)] if finding.failure_type else []),
     ]  # fmt: skip
     lines = [*_wrapped(finding.title), "", *_listed(rows)]
     for item in finding.evidence:
@@ -67,7 +71,8 @@ def finding_text(run: Diagnosis, name: str) -> str:
             *(f"  {event.when}  {event.what}  {event.detail}".rstrip() for event in finding.history),
         ]
     more = commands(finding, run)
-    return "\n".join([*lines, "", f"Look at a row:   {more.row}", f"On fresh rows:   {more.check}"])
+    fresh = [f"On fresh rows:   {more.check}"] if more.check else []
+    return "\n".join([*lines, "", f"Look at a row:   {more.row}", *fresh])
 
 
 def row_text(run: Diagnosis, name: str) -> str:
@@ -166,8 +171,12 @@ def _evidence(item: object) -> list[str]:
         return ["", "Wrong rows   " + "  ".join(item.wrong[:6]), "Right rows   " + "  ".join(item.right[:6])]
     if isinstance(item, Heatmap):
         return ["", heatmap_table(item)]
-    if isinstance(item, Statistic) and item.words:
+    if isinstance(item, Statistic | Predicate) and item.words:
         return ["", *_wrapped(item.words)]
+    if isinstance(item, Rewording):
+        return ["", *_wrapped(f"In other words: {item.words} (put so by {item.by}; the sentence above is what counts)")]
+    if isinstance(item, Caption) and item.words:
+        return ["", *_wrapped("Marked by: " + listed([f"“{word.get('text')}”" for word in item.words]))]
     return []
 
 
@@ -198,8 +207,10 @@ def _p(value: float | None) -> str:
 
 def _listed(rows: Sequence[tuple[str, str]]) -> list[str]:
     width = max((len(name) for name, _ in rows), default=0)
+    width = min(width, MOST_NAME)
     lines: list[str] = []
-    for name, text in rows:
+    for full, text in rows:
+        name = full if len(full) <= MOST_NAME else full[: MOST_NAME - 1] + "…"
         first, *rest = _wrapped(text, indent=width + 2) or [""]
         lines += [f"{name:<{width}}  {first.strip()}", *rest]
     return lines

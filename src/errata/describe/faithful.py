@@ -66,6 +66,24 @@ _CLAIMS = re.compile(
     r"|hundreds?|thousands?|millions?|\w+fold|should|must|recommend\w*|sorry|please|certainly|here is|here['’]s)\b",
     re.IGNORECASE,
 )  # fmt: skip
+_PLAIN = frozenset(
+    re.findall(
+        r"\w+",
+        "model classifier system prediction predictions predicted answer answers case cases person persons "
+        "people entry entries record records sample samples item items member members group groups subset "
+        "slice set time times share rate proportion percentage percent per cent difference gap interval "
+        "confidence level limits bound bounds range ranges ranging lying lies lie is when while whereas where "
+        "once if then here so such each both either but also we us you one ones out get gets got getting go "
+        "goes make makes made making give gives given giving take takes taken read reads say says said show "
+        "shows shown see seen find found come comes stand stands amount amounts reach reaches happen happens "
+        "occur occurs put puts being called named mean means average class classes digit category type value "
+        "values column higher high often frequently against compare comparison aged ages year years old older "
+        "younger above beyond past exceed exceeds exceeding greater larger bigger longer later earlier "
+        "smaller lower shorter equal equals word words sentence contain contains containing "
+        "showing plus as than any same like else everyone everything anything",
+    )
+)
+"""Besides those of the sentence: with these one can put it otherwise, and say nothing of one's own."""
 _TURNED = (
     ("left", "right"), ("top", "bottom"), ("dark", "bright"), ("dark", "light"), ("darker", "brighter"),
     ("darker", "lighter"), ("thick", "thin"), ("thicker", "thinner"), ("sharp", "blurry"), ("sharper", "blurrier"),
@@ -126,7 +144,7 @@ def refusal(said: Said, words: str) -> str:
 
     Refused are words with another number, or one in another role, unit or direction; without a name or a word of the
     rule, or with a name that the sentence does not have; with more or fewer negations; with a cause, a judgement or a
-    quantity of their own; that are more than twice as long, more than a paragraph, or marked up.
+    quantity of their own; words of their own; that are more than twice as long, more than a paragraph, or marked up.
     """
     checks = (
         _form(said.sentence, words), _numbers(said, words), _roles(said, words), _directions(said, words),
@@ -358,4 +376,8 @@ def _added(said: Said, words: str) -> str:
     for match in re.finditer(r"(?<![.!?:“\"] )(?<!^)\b[A-Z]\w+", words):
         if not _has(match[0].lower(), original):
             return "they name what the sentence does not"
+    own = [one.split("'")[0].split("’")[0] for one in _content(words) if not _NEGATION.fullmatch(one)]
+    if any(one not in _PLAIN and not _has(one, original) and not _WRONG.fullmatch(one) and not _MARKERS.fullmatch(one)
+           for one in own):  # fmt: skip
+        return "they say something of their own"
     return ""

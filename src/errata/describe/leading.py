@@ -9,7 +9,7 @@ import numpy as np
 from errata.core.diagnosis import Diagnosis
 from errata.core.finding import Finding
 
-__all__ = ["WORST", "leading_findings", "notable_seen", "sharpest", "unfolded"]
+__all__ = ["WORST", "confirmed_groups", "leading_findings", "notable_seen", "sharpest", "unfolded"]
 
 WORST = 3
 """Findings of the first screen."""
@@ -24,9 +24,14 @@ def leading_findings(diagnosis: Diagnosis) -> list[Finding]:
     return [*unfolded(diagnosis), *sharpest(diagnosis)] or notable_seen(diagnosis)
 
 
+def confirmed_groups(diagnosis: Diagnosis) -> list[Finding]:
+    """The confirmed findings but for lists of labels that a review confirmed, which are no groups that err more."""
+    return [finding for finding in diagnosis.confirmed if finding.family != "labels"]
+
+
 def unfolded(diagnosis: Diagnosis) -> list[Finding]:
-    """The confirmed findings that are not folded under a better one; all where each is, as in a saved excerpt."""
-    confirmed = list(diagnosis.confirmed)
+    """The confirmed groups that are not folded under a better one; all where each is, as in a saved excerpt."""
+    confirmed = confirmed_groups(diagnosis)
     return [finding for finding in confirmed if finding.folded_under is None] or confirmed
 
 

@@ -9,7 +9,7 @@ from errata.core.evaluation import Evaluation
 from errata.core.finding import Finding
 from errata.core.method import Job
 from errata.describe.failure_types import with_failure_type
-from errata.describe.predicate import predicate_for
+from errata.describe.predicate import apart, predicate_for
 
 __all__ = ["with_reasons"]
 
@@ -21,4 +21,4 @@ def with_reasons(finding: Finding, evaluation: Evaluation, *, members: Bool, job
     """
     predicate = predicate_for(finding, evaluation, members=members)
     told = finding if predicate is None else replace(finding, evidence=(*finding.evidence, predicate))
-    return with_failure_type(told, evaluation, members=members, job=job)
+    return with_failure_type(told, apart(evaluation), members=members, job=job)

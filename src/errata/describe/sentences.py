@@ -12,15 +12,17 @@ from errata.core.columns import Bool
 from errata.core.diagnosis import Detectable, Diagnosis
 from errata.core.evaluation import Evaluation
 from errata.core.evidence import Comparison, Predicate
-from errata.core.finding import Finding
+from errata.core.finding import Effect, Finding
 from errata.core.ids import Ids
 from errata.core.rules import Where
 from errata.describe.labels import label_outcome
-from errata.describe.leading import notable_seen, sharpest, unfolded
+from errata.describe.leading import confirmed_groups, notable_seen, sharpest, unfolded
 from errata.describe.numbers import Shown, counted, is_rate, number, percent, points, shown, unit_noun
 from errata.describe.wording import Subject, Wording, capitalised, level_text, memory
 
-__all__ = ["Numbers", "Style", "barely", "describe", "detectable_near", "numbers", "sentence", "title", "verdict"]
+__all__ = [
+    "Numbers", "Style", "barely", "describe", "detectable_near", "numbers", "sentence", "title", "verdict", "versus",
+]  # fmt: skip
 
 Style = Literal["title", "effect", "full"]
 
@@ -142,12 +144,15 @@ def _versus(finding: Finding, evaluation: Evaluation | None, subject: Subject, n
         return "in the other class" if two else "in the other classes"
     if subject.others is not None:
         return f"among {subject.others}"
-    plain = _plain_outside(finding, evaluation, members)
-    outside = finding.metric.outside
-    if plain is None or outside is None:
+    return versus(finding.metric, _plain_outside(finding, evaluation, members), noun)
+
+
+def versus(effect: Effect, plain: float | None, noun: str) -> str:
+    """What an outside number is of: "elsewhere", or "among comparable rows" where `plain`, of all others, differs."""
+    if plain is None or effect.outside is None:
         return "elsewhere"
-    limit = SHIFT if is_rate(finding.metric.name) else LOSS_SHIFT * max(abs(outside), abs(plain))
-    return f"among comparable {noun}" if abs(plain - outside) > limit else "elsewhere"
+    limit = SHIFT if is_rate(effect.name) else LOSS_SHIFT * max(abs(effect.outside), abs(plain))
+    return f"among comparable {noun}" if abs(plain - effect.outside) > limit else "elsewhere"
 
 
 def _plain_outside(finding: Finding, evaluation: Evaluation | None, members: Bool | None) -> float | None:
@@ -236,7 +241,7 @@ def verdict(diagnosis: Diagnosis) -> str:
     """One sentence for a whole run, also where nothing was found."""
     doubted = sum(
         len(finding.rule) for finding in diagnosis.findings
-        if finding.status == "suspected" and isinstance(finding.rule, Ids)
+        if finding.status in ("suspected", "confirmed") and isinstance(finding.rule, Ids)
     )  # fmt: skip
     if not doubted:
         return _verdict(diagnosis)
@@ -245,9 +250,9 @@ def verdict(diagnosis: Diagnosis) -> str:
 
 
 def _verdict(diagnosis: Diagnosis) -> str:
-    confirmed = diagnosis.confirmed
+    confirmed = unfolded(diagnosis)
     if confirmed:
-        return _found(unfolded(diagnosis), diagnosis)
+        return _found(confirmed, diagnosis)
     run = diagnosis.run
     if any(finding.status == "seen" for finding in diagnosis.findings):
         return _only_seen(diagnosis)
@@ -296,7 +301,7 @@ def _found(confirmed: Sequence[Finding], diagnosis: Diagnosis) -> str:
     worst, many = confirmed[0], len(confirmed) > 1
     if many:
         # One that barely errs more may be large, hold most errors and cover the others: none to look at first.
-        worst = next((finding for finding in (worst, *diagnosis.confirmed) if not barely(finding)), worst)
+        worst = next((one for one in (worst, *confirmed_groups(diagnosis)) if not barely(one)), worst)
     errs = "err more often than" if is_rate(run.metric) else "are further off than"
     if not many:
         errs = "errs more often than" if is_rate(run.metric) else "is further off than"

@@ -118,6 +118,14 @@ def _shown_name(name: str) -> str:
     return clean.replace("_", " ").strip() or "“”"
 
 
+def _is_whole(column: Column) -> bool:
+    """Whether a number column holds whole numbers alone, whatever type it is stored as: ages are often floats."""
+    if column.integer or column.kind != "number":
+        return column.integer
+    values = column.values[~column.missing()]
+    return bool(len(values)) and bool((values == np.rint(values)).all())
+
+
 class Wording:
     """Puts rules into words for one evaluation; keeps what it worded, because rules share their parts.
 
@@ -338,7 +346,7 @@ class Wording:
     def _numbers(self, column: str, lower: Compare | None, upper: Compare | None) -> str:
         found = self._column(column)
         attribute = _attribute(column)
-        whole = (found is not None and found.integer) or bool(attribute and attribute.whole)
+        whole = (found is not None and _is_whole(found)) or bool(attribute and attribute.whole)
         year = self.name(column).lower().split()[-1:] == ["year"]
         unit = self._unit(column)
         if whole and attribute is not None and attribute.directions is not None:

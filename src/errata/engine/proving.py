@@ -113,6 +113,8 @@ def _across(
     caveats = (*crossed.confirmation.caveats, *grams.caveats)
     if trying.left_out:
         caveats += (f"too slow for hundreds of reruns, and so left out: {', '.join(trying.left_out)}",)
+    if job.budget is not None:
+        caveats += ("`--budget` shortens the search of a split; across folds every rerun must search as the first did",)
     folds = crossed.procedure.folds
     # One search of all rows, whose proposals nobody judges, says more than those of five times four fifths of them.
     shown = trying.shown(replace(evaluation, fold=np.where(folds >= 0, EXPLORE, LEFT_OUT).astype(np.int8)))

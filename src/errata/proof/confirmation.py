@@ -63,7 +63,7 @@ class Confirmation:
         return replace(self, findings=findings)
 
 
-SEEN = "an earlier look at these predictions tested other proposals; only fresh rows can confirm this one"
+SEEN = "an earlier look at these predictions tested other proposals, or otherwise; only fresh rows can confirm this one"
 
 
 def few_errors(evaluation: Evaluation) -> bool:

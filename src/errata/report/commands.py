@@ -13,7 +13,7 @@ __all__ = ["Commands", "commands", "folder_of", "repeat"]
 
 @dataclass(frozen=True, kw_only=True)
 class Commands:
-    """Shell commands about one finding."""
+    """Shell commands about one finding; "" for what a finding that is not confirmed has no part in."""
 
     explain: str
     row: str
@@ -33,8 +33,8 @@ def commands(finding: Finding, diagnosis: Diagnosis) -> Commands:
     return Commands(
         explain=f"errata explain {run} --finding {finding.id}",
         row=f"errata explain {run} --id {row}",
-        check=f"errata check {run} NEW_DATA",
-        export=f"errata export {run} --as pytest",
+        check=f"errata check {run} NEW_DATA" if finding.status in ("confirmed", "seen") else "",
+        export=f"errata export {run} --as pytest" if finding.confirmed else "",
     )
 
 

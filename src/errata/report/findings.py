@@ -9,7 +9,7 @@ from errata.core.diagnosis import Diagnosis
 from errata.core.evidence import Comparison, Examples, Heatmap, Predicate, Rewording, Statistic, TreePath
 from errata.core.finding import Finding
 from errata.core.rules import Where
-from errata.describe.numbers import UNKNOWN, count, counted, is_rate, number, of_unit, percent, percents, shown
+from errata.describe.numbers import UNKNOWN, count, counted, is_rate, listed, number, of_unit, percent, percents, shown
 from errata.describe.sentences import Numbers, barely, numbers, sentence, title
 from errata.describe.wording import Wording, capitalised
 from errata.report.commands import Commands, commands
@@ -88,6 +88,7 @@ class Lean:
 class FindingView:
     """Everything that the page shows of one finding; `six` are the rows of the first screen.
 
+    unseen      whether it is confirmed and the two rates show no such difference
     uncompared  whether some members enter neither rate, as no row of their class is left to compare them with
     """
 
@@ -101,6 +102,7 @@ class FindingView:
     share: str | None
     size: str | None
     barely: bool
+    unseen: bool
     folded_under: str | None
     six: Side | None
     wrong: Side | None
@@ -158,6 +160,7 @@ def finding_view(
         share=None if finding.share_of_errors is None else percent(finding.share_of_errors),
         size=_size(finding, diagnosis),
         barely=barely(finding),
+        unseen=finding.confirmed and (finding.metric.difference or 0.0) <= 0.0,
         folded_under=finding.folded_under,
         six=side_of(wrong_ids, finding, evidence, album, most=SIX, room=0) if wrong_ids and place <= 3 else None,
         wrong=wrong,
@@ -385,10 +388,14 @@ def tests_of(finding: Finding, told: Numbers, *, noun: str) -> tuple[Test, ...]:
     """How a finding was tested, q-value last."""
     support = finding.support
     rows = f"{count(support.explore)} rows to find it, {count(support.confirm)} held-out rows to confirm it"
+    if finding.test == "cross-confirmation":
+        rows = f"{count(support.confirm)} rows, by rules found without them; {count(support.explore)} by the rule shown"
+    elif not support.explore:  # a class across folds: all its rows confirm
+        rows = f"{count(support.confirm)} held-out rows to confirm it"
     if support.groups is not None:
         rows += f", in {counted(support.groups, 'group')}"
     interval = "" if told.shown.interval is None else f"{told.shown.interval}, at level {told.shown.level}"
-    by = " and ".join(finding.proposed_by)
+    by = listed(finding.proposed_by)
     lines = [
         ("Compared with", of_unit(finding.baseline, noun)),
         ("Members", of_unit(rows, noun)),

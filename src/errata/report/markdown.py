@@ -62,7 +62,7 @@ def _run(diagnosis: Diagnosis, level: int) -> str:
     for place, finding in enumerate(leading[:OPEN], start=1):
         parts.append(_finding(finding, diagnosis, place, mark))
     others = [*(item for item in confirmed if item not in leading[:OPEN])]
-    others += [item for item in diagnosis.findings if not item.confirmed]
+    others += [item for item in diagnosis.findings if not item.confirmed and item not in leading[:OPEN]]
     if others:
         lines = [lean_view(item, diagnosis, prefix="") for item in others[:MOST_LINES]]
         parts.append(f"{mark}# Other proposals")

@@ -126,6 +126,8 @@ def finding_html(finding: Finding) -> str:
     )
     support = finding.support
     rows = f"{count(support.explore)} to explore, {count(support.confirm)} to confirm"
+    if finding.test == "cross-confirmation":
+        rows = f"{count(support.confirm)} by rules found without them, {count(support.explore)} by the rule shown"
     if support.groups is not None:
         rows += f", in {counted(support.groups, 'group')}"
     tested = "" if finding.test is None else f"{finding.test}, compared with {finding.baseline}"

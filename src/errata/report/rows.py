@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from errata.describe.numbers import count, number
 __all__ = ["Shown", "find_rows", "label_text", "predicted_text", "row_fold", "value_text"]
 
 MOST_CHARACTERS = 90
+_NO_SIGNS = frozenset({"Cc", "Cs", "Co", "Cn"})
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +141,17 @@ def value_text(value: Level | None, *, most: int = MOST_CHARACTERS) -> str:
             return value_text(int(value))
         return number(value, digits=4)
     text = str(value)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return _visible(text if len(text) <= most else text[: most - 1] + "…")
+
+
+def _visible(text: str) -> str:
+    """A sign in place of each that steers a terminal or turns the words after it around, and of what is none."""
+    if text.isprintable():
+        return text
+    return "".join(
+        "�" if sign in _TURNING or (unicodedata.category(sign) in _NO_SIGNS and not sign.isspace()) else sign
+        for sign in text
+    )
 
 
 def values_of(evaluation: Evaluation, row: int, names: Sequence[str]) -> Mapping[str, Level | None]:

@@ -10,7 +10,7 @@ from typing import Any
 from errata.core.diagnosis import Diagnosis, MethodRecord, RunRecord
 from errata.core.evidence import Examples, TreePath
 from errata.core.finding import Finding
-from errata.describe.leading import WORST, leading_findings
+from errata.describe.leading import WORST, confirmed_groups, leading_findings
 from errata.describe.numbers import count, counted, is_rate, listed, number, of_unit, percent, unit_noun
 from errata.describe.proofs import calibrated, many_tests, proof
 from errata.describe.sentences import looked, verdict
@@ -172,7 +172,8 @@ def _views(diagnosis: Diagnosis, album: Album, detail: Detail) -> _Views:
     leading = leading_findings(diagnosis)
     shown = leading[:OPEN]
     full_ids = {finding.id for finding in shown}
-    confirmed = [finding for finding in diagnosis.confirmed if finding.id not in full_ids]
+    lists = [finding for finding in diagnosis.findings if finding.family == "labels"]
+    confirmed = [finding for finding in confirmed_groups(diagnosis) if finding.id not in full_ids]
     folded = leading[OPEN:] + [finding for finding in confirmed if finding not in leading[OPEN:]]
     scale = bars_scale([*shown, *folded])
     album.know([*_ids(shown, detail.examples), *_ids(folded[:FOLDED], FOLDED_EXAMPLES)])
@@ -192,7 +193,7 @@ def _views(diagnosis: Diagnosis, album: Album, detail: Detail) -> _Views:
         )
         for place, finding in enumerate(folded[: detail.lean], start=len(shown) + 1)
     ]
-    suspected = [finding for finding in diagnosis.findings if finding.status == "suspected"]
+    suspected = [finding for finding in lists if finding.status in ("suspected", "confirmed")]
     album.know(_ids(suspected, detail.examples))
     doubted = [
         finding_view(finding, diagnosis, album, place=place, scale=scale, most=detail.examples, pictures=detail.drawn)

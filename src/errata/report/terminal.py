@@ -6,7 +6,7 @@ from typing import Any
 
 from errata.core.diagnosis import Diagnosis
 from errata.core.finding import Finding
-from errata.describe.leading import leading_findings
+from errata.describe.leading import confirmed_groups, leading_findings
 from errata.describe.numbers import counted, of_unit, percent, unit_noun
 from errata.describe.proofs import calibrated
 from errata.describe.sentences import barely, looked, numbers, title, verdict
@@ -40,7 +40,9 @@ def summary(diagnosis: Diagnosis, *, width: int | None = None) -> Any:
             parts += [_paragraph(place, finding, diagnosis) for place, finding in enumerate(shown, start=1)]
         else:
             parts.append(_table(shown, diagnosis))
-        rest = len(diagnosis.confirmed) - len(shown)
+        rest = (len(confirmed_groups(diagnosis)) or len(leading)) - len(
+            shown
+        )  # a later look confirms none of what it shows
         if rest:
             parts.append(
                 Text(f"and {rest} more, smaller or folded under one that holds more of the errors", style="dim")

@@ -11,6 +11,10 @@ from errata.describe.numbers import percent
 __all__ = ["Phrase", "Word", "phrases_of", "phrases_text", "reworded_of", "words_of"]
 
 
+LONGEST = 40
+"""Characters of a word that are shown; of natural languages hardly any has more."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Word:
     """A word as shown: shares of texts inside and outside, and its score."""
@@ -34,7 +38,7 @@ def words_of(finding: Finding) -> tuple[Word, ...]:
     """Caption: the clearest words first."""
     return tuple(
         Word(
-            text=str(mark.get("text")), inside=percent(_number(mark.get("inside"))),
+            text=_word(str(mark.get("text"))), inside=percent(_number(mark.get("inside"))),
             outside=percent(_number(mark.get("outside"))), score=f"{_number(mark.get('score')):.1f}",
         )
         for item in finding.evidence if isinstance(item, Caption) and item.of == "texts" for mark in item.words
@@ -60,6 +64,11 @@ def phrases_text(finding: Finding) -> str:
 def reworded_of(finding: Finding) -> tuple[Rewording, ...]:
     """Rewording: the sentence as a language model put it."""
     return tuple(item for item in finding.evidence if isinstance(item, Rewording))
+
+
+def _word(text: str) -> str:
+    """A word on one line of a table, whatever stood in the data."""
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def _number(value: object) -> float:

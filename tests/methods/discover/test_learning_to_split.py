@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from errata.core.evaluation import CONFIRM, Evaluation
 from errata.core.evidence import SplitLog, Statistic
 from errata.core.method import Job
 from errata.methods.discover.learning_to_split import LearningToSplit
+from errata.ops.nets.verdict import Verdict
 
 pytest.importorskip("torch", reason="needs torch")
 
@@ -144,3 +146,12 @@ def test_misspelt_options_are_refused(corner) -> None:
         LearningToSplit(ratio=1.5)
     with pytest.raises(UsageError, match="There is no embedding `embedding:y`"):
         LearningToSplit(embedding="embedding:y").run(corner(n=200)[0].explore(), job())
+
+
+def test_a_gap_beyond_chance_that_is_no_split_says_why() -> None:
+    told = Verdict(
+        systematic=False, gap=4.0, null_mean=0.2, null_limit=0.9, p_value=0.0165, share=0.04, floor=0.002,
+        null="labels that follow the predictor's own doubts",
+    )  # fmt: skip
+    assert told.words.endswith("p = 0.0165; that is beyond chance, but less than the least gap that counts.")
+    assert replace(told, gap=0.5).words.endswith("p = 0.0165.")

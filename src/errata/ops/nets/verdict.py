@@ -97,12 +97,18 @@ class Verdict:
             return (
                 f"{head}: predictors fail on {self.share:.1%} of rows that they were not trained on, and "
                 f"{self.gap:.0f} of 100 failures look drawn whatever the input; {self.null} would show "
-                f"{self.null_mean:.0f} (95 % of draws below {self.null_limit:.0f}), p = {self.p_value:.3g}."
+                f"{self.null_mean:.0f} (95 % of draws below {self.null_limit:.0f}), p = {self.p_value:.3g}{self._few}."
             )
         return (
             f"{head}: gap {self.gap:.1f} on held-out rows; {self.null} would show {self.null_mean:.1f} "
-            f"(95 % of draws below {self.null_limit:.1f}), p = {self.p_value:.3g}."
+            f"(95 % of draws below {self.null_limit:.1f}), p = {self.p_value:.3g}{self._few}."
         )
+
+    @property
+    def _few(self) -> str:
+        """Why a gap beyond all draws is no split: a null that is not quite right is exceeded by little."""
+        beyond = not self.systematic and self.gap > self.null_limit
+        return "; that is beyond chance, but less than the least gap that counts" if beyond else ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
