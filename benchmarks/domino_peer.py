@@ -47,9 +47,9 @@ from errata.core.dataset import Dataset
 from errata.core.evaluation import CONFIRM, EXPLORE, Evaluation
 from errata.core.method import Job
 from errata.methods.discover.domino import Domino
-from errata.ops.mixture import Outcome, fit_mixture
-from errata.ops.mixture_starts import responsibilities_at_start
-from errata.ops.principal import principal_axes
+from errata.ops.vectors.mixture import Outcome, fit_mixture
+from errata.ops.vectors.mixture_starts import responsibilities_at_start
+from errata.ops.vectors.principal import principal_axes
 
 TABLE = Path(__file__).parent / "results" / "domino_peer.md"
 PINS = ("numpy<2", "scipy<1.14", "scikit-learn==1.5.2", "tqdm")

@@ -36,7 +36,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from errata.ops.label_noise import FlipTrial, LabelJudge, View, list_labels, plant_flips
+from errata.ops.labels.noise import FlipTrial, LabelJudge, View, list_labels, plant_flips
 
 TABLE = Path(__file__).parent / "results" / "label_errors.md"
 SEEDS = range(3)

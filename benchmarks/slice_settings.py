@@ -21,7 +21,7 @@ import numpy as np
 from errata.core.evaluation import Evaluation
 from errata.evaluate import evaluate
 from errata.ops.encoders import words
-from errata.ops.principal import principal_axes
+from errata.ops.vectors.principal import principal_axes
 
 INSIDE, OUTSIDE = 0.40, 0.75
 LEAST_GAP = 0.05

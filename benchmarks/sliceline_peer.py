@@ -28,7 +28,7 @@ import numpy as np
 from peers import peer_python
 
 import errata
-from errata.ops.lattice import top_slices
+from errata.ops.regions.lattice import top_slices
 
 TABLE = Path(__file__).parent / "results" / "sliceline_peer.md"
 SIZES = ("10000x10", "30000x15", "100000x12", "50000x20", "1000000x50")

@@ -20,7 +20,7 @@ from errata.describe.predicate import apart
 from errata.methods.discover.error_tree import ErrorTree, Tree, tree_evidence
 from errata.methods.explain.error_heatmap import ErrorHeatmap
 from errata.ops.marking_words import marking_words
-from errata.ops.plane import plane
+from errata.ops.vectors.plane import plane
 
 __all__ = ["error_tree", "explain", "heatmap"]
 

@@ -9,7 +9,7 @@ from errata.core.columns import Bool, Column
 from errata.core.evaluation import CONFIRM, Evaluation
 from errata.core.rules import Where
 from errata.ops.conjunctions import Candidate, imitate, of_classes, refine, search
-from errata.ops.scan import MOST_PAIRS
+from errata.ops.regions.scan import MOST_PAIRS
 from errata.testing import PlantedKind, World, null, planted
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from errata.ops.failure_type import Cue, Scene, Verdict, failure_type
-from errata.ops.second_opinion import kth_distance, opinion, opinion_from, within
+from errata.ops.labels.second_opinion import kth_distance, opinion, opinion_from, within
 
 N = 2_000
 

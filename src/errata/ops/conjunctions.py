@@ -13,11 +13,11 @@ import numpy as np
 from errata.core.columns import Bool, Columns, Float, Int
 from errata.core.evaluation import Evaluation
 from errata.core.rules import OneOf, Where
-from errata.ops.boundaries import Fitted, climb, fitted, settle
-from errata.ops.champions import champions
-from errata.ops.ground import Ground
-from errata.ops.literals import literals_of, where_of
-from errata.ops.scan import PairBoxes, Start, extensions, falling, single_starts
+from errata.ops.regions.boundaries import Fitted, climb, fitted, settle
+from errata.ops.regions.champions import champions
+from errata.ops.regions.ground import Ground
+from errata.ops.regions.literals import literals_of, where_of
+from errata.ops.regions.scan import PairBoxes, Start, extensions, falling, single_starts
 
 __all__ = ["Candidate", "imitate", "of_classes", "refine", "search"]
 
@@ -70,7 +70,7 @@ def search(
                  null worlds of 12,000 rows give 0.4 regions each, of 2,000 rows two (measured): the proof judges them,
                  and weak regions that are there have a chance
     weak         also the best region of a single column and the best two of two columns, wherever they are not found
-                 yet, whatever their gain (see `errata.ops.champions`): a weak region that is there has a chance
+                 yet, whatever their gain (see `errata.ops.regions.champions`): a weak region that is there has a chance
     loss         (n,) what to count instead of the evaluation's own loss: all 0 or 1, or any real numbers
     """
     view = evaluation.view()

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from errata.core.columns import Bool, Float, Int
-from errata.ops.second_opinion import Opinion, kth_distance, opinion, opinion_from, within
+from errata.ops.labels.second_opinion import Opinion, kth_distance, opinion, opinion_from, within
 
 __all__ = ["Cue", "FailureType", "Scene", "Verdict", "failure_type"]
 

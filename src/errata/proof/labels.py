@@ -15,7 +15,7 @@ from errata.core.evidence import Evidence, Examples, Statistic
 from errata.core.finding import Effect, Event, Finding, Status, Support
 from errata.core.ids import Ids
 from errata.core.slices import MISLABELLED, Rule, Slice
-from errata.ops.suspects import Suspects, suspects
+from errata.ops.labels.suspects import Suspects, suspects
 from errata.stats.intervals import clopper_pearson
 
 __all__ = ["Answer", "Listed", "review_order", "reviewed", "suspected"]

@@ -17,7 +17,7 @@ from errata.core.errors import CannotRunError, UsageError, nearest
 from errata.core.evaluation import Evaluation
 from errata.core.finding import Finding
 from errata.core.ids import Ids
-from errata.ops.suspects import suspects
+from errata.ops.labels.suspects import suspects
 from errata.proof.labels import Answer, review_order, reviewed
 from errata.store.directory import update_findings
 

@@ -11,7 +11,7 @@ from errata.core.evaluation import CONFIRM, Evaluation
 from errata.core.method import Job
 from errata.methods.discover import multiaccuracy
 from errata.methods.discover.multiaccuracy import Multiaccuracy
-from errata.ops.embedding_ground import EmbeddingGround, standard_space
+from errata.ops.vectors.ground import EmbeddingGround, standard_space
 from errata.testing import World
 
 NAME = "embedding:x"

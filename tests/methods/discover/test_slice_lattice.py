@@ -8,8 +8,8 @@ import pytest
 from errata.core.evaluation import CONFIRM
 from errata.core.method import Job
 from errata.methods.discover.slice_lattice import SliceLattice
-from errata.ops.bins import bin_columns
-from errata.ops.lattice import top_slices
+from errata.ops.regions.bins import bin_columns
+from errata.ops.regions.lattice import top_slices
 from errata.testing import planted
 
 

@@ -16,10 +16,10 @@ from errata.core.method import Job, check_range, method
 from errata.core.rules import Where
 from errata.core.slices import Slice, claim_for
 from errata.ops.conjunctions import of_classes
-from errata.ops.embedding_ground import Cut, EmbeddingGround, best_cut, principal_space
-from errata.ops.mixture import Mixture, Outcome, fit_mixture
-from errata.ops.mixture_starts import STARTS, responsibilities_at_start
-from errata.ops.mixture_steps import FLOOR
+from errata.ops.vectors.ground import Cut, EmbeddingGround, best_cut, principal_space
+from errata.ops.vectors.mixture import Mixture, Outcome, fit_mixture
+from errata.ops.vectors.mixture_starts import STARTS, responsibilities_at_start
+from errata.ops.vectors.mixture_steps import FLOOR
 
 __all__ = ["Domino"]
 

@@ -15,8 +15,8 @@ from errata.core.evaluation import Evaluation
 from errata.core.method import Job, check_range, method
 from errata.core.slices import Slice, claim_for
 from errata.ops.conjunctions import of_classes
-from errata.ops.embedding_ground import Cut, EmbeddingGround, best_cut, principal_space, unlike
-from errata.ops.kmeans import kmeans
+from errata.ops.vectors.ground import Cut, EmbeddingGround, best_cut, principal_space, unlike
+from errata.ops.vectors.kmeans import kmeans
 
 __all__ = ["ErrorClusters"]
 

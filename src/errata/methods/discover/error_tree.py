@@ -14,10 +14,10 @@ from errata.core.evidence import TreePath
 from errata.core.method import Job, check_range, method
 from errata.core.rules import And, Not, Test, Where
 from errata.core.slices import Slice, claim_for
-from errata.ops.boundaries import climb, fitted, settle
-from errata.ops.ground import Ground
-from errata.ops.literals import Levels, Literal, Span, where_of
-from errata.ops.tree import Branch, Split, best_splits, branches_of, schwarz, told_apart
+from errata.ops.regions.boundaries import climb, fitted, settle
+from errata.ops.regions.ground import Ground
+from errata.ops.regions.literals import Levels, Literal, Span, where_of
+from errata.ops.regions.tree import Branch, Split, best_splits, branches_of, schwarz, told_apart
 
 __all__ = ["ErrorTree", "Node", "Tree", "tree_evidence"]
 

@@ -18,9 +18,9 @@ from errata.core.evidence import Evidence, Examples, Extremes, Statistic
 from errata.core.method import Job, check_range, method
 from errata.core.slices import Slice, claim_for
 from errata.ops.conjunctions import of_classes
-from errata.ops.embedding_ground import EmbeddingGround, standard_space
-from errata.ops.extremes import SHOWN, extremes_of
-from errata.ops.linear_svm import Plane, balanced, fit_svm
+from errata.ops.vectors.extremes import SHOWN, extremes_of
+from errata.ops.vectors.ground import EmbeddingGround, standard_space
+from errata.ops.vectors.linear_svm import Plane, balanced, fit_svm
 from errata.stats.gain import gain
 
 __all__ = ["FailureDirections", "FoundDirection", "caption_scores"]

@@ -9,7 +9,7 @@ from errata.core.columns import Level
 from errata.core.evaluation import Evaluation
 from errata.core.method import Job, check_range, method
 from errata.core.slices import MISLABELLED, Slice
-from errata.ops.suspects import suspects
+from errata.ops.labels.suspects import suspects
 
 __all__ = ["LabelErrors"]
 

@@ -15,7 +15,7 @@ from errata.core.evidence import Statistic
 from errata.core.method import Job, check_range, method
 from errata.core.slices import Slice, claim_for
 from errata.ops.conjunctions import of_classes
-from errata.ops.embedding_ground import EmbeddingGround, standard_space
+from errata.ops.vectors.ground import EmbeddingGround, standard_space
 from errata.stats.gain import gain, loss_gain
 
 __all__ = ["Multiaccuracy"]

@@ -14,11 +14,11 @@ from errata.core.evaluation import Evaluation
 from errata.core.method import Job, check_range, method
 from errata.core.rules import Where
 from errata.core.slices import Slice, claim_for
-from errata.ops.bins import Axis, bin_columns
 from errata.ops.conjunctions import of_classes, search
-from errata.ops.lattice import ScoredSlice, top_slices
-from errata.ops.literals import Absent, Literal, where_of
-from errata.ops.scan import MOST_PAIRS, literal_of
+from errata.ops.regions.bins import Axis, bin_columns
+from errata.ops.regions.lattice import ScoredSlice, top_slices
+from errata.ops.regions.literals import Absent, Literal, where_of
+from errata.ops.regions.scan import MOST_PAIRS, literal_of
 from errata.stats.gain import gain
 
 __all__ = ["SliceLattice"]

@@ -14,8 +14,8 @@ from errata.core.evaluation import Evaluation
 from errata.core.method import Job, check_range, method
 from errata.core.slices import Slice, claim_for
 from errata.ops.conjunctions import of_classes
-from errata.ops.embedding_ground import EmbeddingGround, best_cut, principal_space, stratum_means, unlike
-from errata.ops.kernel_ascent import Lit, brightest
+from errata.ops.vectors.ground import EmbeddingGround, best_cut, principal_space, stratum_means, unlike
+from errata.ops.vectors.kernel_ascent import Lit, brightest
 
 __all__ = ["Spotlight"]
 

@@ -14,8 +14,8 @@ from errata.core.method import Job, check_range, method
 from errata.core.rules import Where
 from errata.core.slices import Slice, claim_for
 from errata.ops.conjunctions import of_classes
-from errata.ops.contrast import Contrast
-from errata.ops.literals import Levels, where_of
+from errata.ops.regions.contrast import Contrast
+from errata.ops.regions.literals import Levels, where_of
 
 __all__ = ["Subgroups"]
 

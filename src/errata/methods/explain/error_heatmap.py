@@ -15,8 +15,8 @@ from errata.core.evaluation import Evaluation
 from errata.core.evidence import Evidence, Heatmap
 from errata.core.method import Job, method
 from errata.core.rules import Compare, Where
-from errata.ops.bins import numeric_values, usable
-from errata.ops.roundness import round_number
+from errata.ops.regions.bins import numeric_values, usable
+from errata.ops.regions.roundness import round_number
 
 __all__ = ["METRICS", "ErrorHeatmap", "HeatmapMetric"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errata.core.columns import Column, Columns, Int
-from errata.ops.bins import numeric_values
 from errata.ops.encoders.fitted import Fitted
+from errata.ops.regions.bins import numeric_values
 
 __all__ = ["VERSION", "encode", "fit"]
 

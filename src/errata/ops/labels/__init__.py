@@ -1,0 +1,1 @@
+"""How far given labels can be believed."""
