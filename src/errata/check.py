@@ -176,9 +176,6 @@ def check(
         metric=before.metric, positive=before.positive, trained_on=origin_of_fresh_rows(diagnosis.run), device=device,
         allow_pickle=allow_pickle, max_calls=max_calls, progress=progress,
     )  # fmt: skip
-    from errata.open import open_encoder
-
-    fresh = replace(fresh, evaluation=recomputed(fresh.evaluation, was.sources, open_encoder=open_encoder))
     chosen = [
         Asked.of(finding) for finding in diagnosis.findings
         if finding.status in ("confirmed", "seen") and finding.family != "labels"
@@ -224,7 +221,8 @@ def fresh_rows(
 ) -> Fresh:
     """Fresh rows to test rules on: evaluated under the same words as `errata.diagnose` knows.
 
-    run        the run whose rows are left out; a path at which no run lies any more leaves nothing out
+    run        the run whose rows are left out, and whose embeddings and n-grams are computed of fresh rows, so that
+               its rules can be read; a path at which no run lies any more leaves nothing out
     max_calls  how many requests for predictions an endpoint may get
 
     Raises UsageError for data that cannot be used and where no fresh row is left.
@@ -321,6 +319,10 @@ def _fresh(evaluation: Evaluation, run: Diagnosis | str | Path | None) -> Fresh:
         why = "every row was read by the run" if known.any() else "no row can be used"
         raise UsageError(f"There are no fresh rows in `{evaluation.dataset.name}`: {why}.", hint="give other rows.")
     ready = replace(evaluation, fold=fold, stratum=_strata(evaluation, before), outputs=())
+    if before is not None:
+        from errata.open import open_encoder
+
+        ready = recomputed(ready, before.dataset.sources, open_encoder=open_encoder)
     return Fresh(evaluation=ready, left_out=int(known.sum()), caveats=(*said, *evaluation.caveats))
 
 

@@ -11,6 +11,7 @@ from errata.core.columns import Column, Table
 from errata.core.evaluation import EXPLORE
 from errata.core.rules import Where
 from errata.describe import Wording
+from errata.describe.wording import level_text
 from errata.testing import World
 
 
@@ -264,3 +265,13 @@ def test_a_whole_number_whose_sign_is_a_direction_is_counted(rule, words):
     scene = World(name="texts", table=table, outside=0.1).evaluation()
     scene = replace(scene, dataset=replace(scene.dataset, modality="text", text="text"))
     assert Wording(scene).title(Where.parse(rule)) == words
+
+
+@pytest.mark.parametrize(("level", "words"), [
+    ("می\u200cخواهم", "\u2068می\u200cخواهم\u2069"),
+    ("👩\u200d🔬", "👩\u200d🔬"),
+    ("a\u200bb", "a�b"),
+    ("a\u202eb", "a�b"),
+])  # fmt: skip
+def test_what_cannot_be_seen_is_marked_and_what_spells_is_kept(level: str, words: str) -> None:
+    assert level_text(level, quoted=False) == words

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from errata.core.embedded import Direction, Space
 from errata.core.errors import UsageError
 from errata.store.export import export_text
 from errata.testing import planted
@@ -121,14 +120,45 @@ def test_an_unknown_form_is_a_usage_error(diagnosis):
         export_text(diagnosis, as_="pytests")
 
 
-def test_a_rule_over_an_embedding_is_skipped_with_the_verb_that_tests_it(diagnosis, tmp_path) -> None:
-    """Its text cannot be read as a predicate: a test that held it would fail for that alone, whatever the rows say."""
-    rule = Direction(
-        column="embedding:e", space=Space(centre=np.zeros(2), scale=None, unit=False, axes=None),
-        weights=np.ones(2), bias=0.0, cut=0.0,
-    )  # fmt: skip
-    path = tmp_path / "test_errors.py"
-    found = replace(diagnosis.confirmed[0], rule=rule)
-    path.write_text(export_text(replace(diagnosis, findings=(found,)), as_="pytest"), encoding="utf-8")
-    said = outcome(path, None, tmp_path)
-    assert "1 skipped" in said and "errata check" in said
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory) -> Path:
+    """The tests of a run whose findings are rules over an embedding that it brought, and its rows."""
+    import errata
+
+    folder = tmp_path_factory.mktemp("faces")
+    run = errata.diagnose(cloud(0), methods=["failure_directions"], out=folder / "run", state=folder / "state")
+    assert [finding.rule.kind for finding in run.confirmed] == ["direction"]
+    path = folder / "test_errors.py"
+    path.write_text(export_text(folder / "run", as_="pytest"), encoding="utf-8")
+    return path
+
+
+def cloud(seed: int, *, inside: float = 0.7) -> dict[str, np.ndarray]:
+    """Rows of a cloud whose far side errs in `inside` of the cases."""
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal((2_000, 4)).astype(np.float32)
+    label = rng.integers(0, 2, 2_000)
+    wrong = rng.random(2_000) < np.where((values[:, 0] > 1.0) & (label == 1), inside, 0.1)
+    return {"embedding_face": values, "number": np.arange(2_000) + 10_000 * seed, "label": label,
+            "prediction": np.where(wrong, 1 - label, label)}  # fmt: skip
+
+
+def test_a_rule_over_an_embedding_is_tested_by_the_run_that_holds_it(faces, tmp_path) -> None:
+    data = tmp_path / "fresh.npz"
+
+    def said(fresh: dict[str, np.ndarray], tests: Path) -> str:
+        np.savez(data, **fresh)
+        environment = os.environ | {"PYTHONPATH": SRC, "FRESH_DATA": str(data), "ERRATA_STATE": str(tmp_path)}
+        words = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(tests)]
+        return subprocess.run(
+            words, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False, timeout=120
+        ).stdout  # fmt: skip
+
+    back = said(cloud(1), faces)
+    assert "1 failed" in back and "the error is back" in back, back
+    gone = said(cloud(2, inside=0.1), faces)
+    assert "1 passed" in gone, gone
+    moved = tmp_path / "test_moved.py"
+    moved.write_text(faces.read_text().replace(str(faces.parent / "run"), "elsewhere"), encoding="utf-8")
+    away = said(cloud(3), moved)
+    assert "1 skipped" in away and "no longer at elsewhere" in away, away

@@ -44,6 +44,7 @@ __all__ = ["Memory", "Subject", "Wording", "capitalised", "level_text", "memory"
 MOST_LEVELS = 6
 MOST_LEVEL_CHARACTERS = 60
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_JOINERS = frozenset("\u200c\u200d")
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "RLE", "RLO"})
 _NEGATED = {"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
@@ -96,7 +97,7 @@ def level_text(level: Level, *, quoted: bool | None = None) -> str:
         return "true" if level else "false"
     if isinstance(level, int | float):
         return number_text(float(level), year=True)
-    clean = "".join("�" if unicodedata.category(one) in _UNPRINTABLE else one for one in level)
+    clean = _visible(level)
     if len(clean) > MOST_LEVEL_CHARACTERS:
         clean = clean[: MOST_LEVEL_CHARACTERS - 1] + "…"
     ambiguous = not clean.strip() or clean != clean.strip() or "," in clean or ":" in clean or '"' in clean
@@ -107,13 +108,18 @@ def level_text(level: Level, *, quoted: bool | None = None) -> str:
     return f"“{clean}”" if (ambiguous if quoted is None else quoted) else clean
 
 
+def _visible(words: str) -> str:
+    """A sign in place of each that cannot be seen; those that join and part letters, as in Persian, are spelling."""
+    return "".join("�" if unicodedata.category(one) in _UNPRINTABLE and one not in _JOINERS else one for one in words)
+
+
 def capitalised(text: str) -> str:
     """A sentence with its first letter large."""
     return text[:1].upper() + text[1:]
 
 
 def _shown_name(name: str) -> str:
-    clean = "".join("�" if unicodedata.category(one) in _UNPRINTABLE else one for one in name)
+    clean = _visible(name)
     clean = clean if len(clean) <= MOST_LEVEL_CHARACTERS else clean[: MOST_LEVEL_CHARACTERS - 1] + "…"
     return clean.replace("_", " ").strip() or "“”"
 

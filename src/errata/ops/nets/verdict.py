@@ -95,7 +95,7 @@ class Verdict:
             return f"{head}: {self.why or 'the metric is not defined on one of the sides'}."
         if np.isfinite(self.floor):
             return (
-                f"{head}: predictors fail on {self.share:.1%} of rows that they were not trained on, and "
+                f"{head}: predictors fail on {100 * self.share:.0f} % of rows that they were not trained on, and "
                 f"{self.gap:.0f} of 100 failures look drawn whatever the input; {self.null} would show "
                 f"{self.null_mean:.0f} (95 % of draws below {self.null_limit:.0f}), p = {self.p_value:.3g}{self._few}."
             )
