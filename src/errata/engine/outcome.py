@@ -234,9 +234,7 @@ def _odd_scores(scores: NDArray[np.float32]) -> tuple[str, ...]:
     negative = float((scores[good] < -1e-6).any(axis=1).mean())
     if max(off, negative) == 0.0:
         return ()
-    return (
-        f"{100 * max(off, negative):.0f} % of the rows have scores that are no probabilities (they do not sum to one).",
-    )
+    return (f"{max(off, negative):.0%} of the rows have scores that are no probabilities (they do not sum to one).",)
 
 
 def _usable(checks: Sequence[tuple[str, Bool]]) -> tuple[Bool, tuple[str, ...]]:
@@ -256,7 +254,7 @@ def _usable(checks: Sequence[tuple[str, Bool]]) -> tuple[Bool, tuple[str, ...]]:
             )
         if what != "label" and bad > max(1.0, _LEFT_OUT_LIMIT * rows):
             raise CannotRunError(
-                f"{bad} of {rows} rows ({100 * bad / rows:.1f} %) have no usable {what} (missing, NaN or infinite), "
+                f"{bad} of {rows} rows ({bad / rows:.1%}) have no usable {what} (missing, NaN or infinite), "
                 "more than the 1 % that can be left out.",
                 hint=f"repair the {what} of these rows, or leave the rows out of the data.",
             )

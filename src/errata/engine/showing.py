@@ -37,7 +37,6 @@ class OwnLayer:
         self.key = f"layer {layer or ''}"
         self.done = np.zeros(len(dataset), dtype=bool)
         self.found: NDArray[np.float32] | None = None
-        self.width: int | None = None
         self.paused = not isinstance(model, Shows)
         self.error: ErrataError | None = None
 
@@ -79,8 +78,10 @@ class OwnLayer:
             self._check(layer, len(block.rows))  # a block on disk may be of another size
         except CannotRunError as error:
             self.error = error.with_traceback(None)
-        if self.error is None:
-            self._put(block.rows, layer)
+        if self.error is None and self.found is not None:
+            self.found[block.rows] = layer
+            # Rows of one block may have been asked after the pass went on without the layer.
+            self.done[block.rows[~np.isnan(layer).all(axis=1)]] = True
         return replace(block, output=replace(block.output, layer=None))
 
     def values(self, tick: Tick) -> NDArray[np.float32]:
@@ -117,21 +118,15 @@ class OwnLayer:
             ) from error
 
     def _check(self, layer: NDArray[np.float32], rows: int) -> None:
-        if layer.ndim == 2 and self.width is None:
-            self.width = layer.shape[1]
-        if layer.shape != (rows, self.width) or not self.width:
-            before = "" if self.found is None else f" after {self.width} numbers a row before"
+        """The first layer says how many numbers there are for each row."""
+        before = "" if self.found is None else f" after {self.found.shape[1]} numbers a row before"
+        if self.found is None and layer.ndim == 2 and layer.shape[1]:
+            self.found = np.full((len(self.dataset), layer.shape[1]), np.nan, dtype=np.float32)
+        if self.found is None or layer.shape != (rows, self.found.shape[1]):
             raise CannotRunError(
                 f"The model's layer gave an array of {layer.shape} for {rows} rows{before}.",
                 hint="name another with --embedding penultimate:LAYER.",
             )
-
-    def _put(self, rows: NDArray[np.int64], layer: NDArray[np.float32]) -> None:
-        if self.found is None:
-            self.found = np.full((len(self.dataset), layer.shape[1]), np.nan, dtype=np.float32)
-        self.found[rows] = layer
-        # Rows of one block may have been asked after the pass went on without the layer.
-        self.done[rows[~np.isnan(layer).all(axis=1)]] = True
 
 
 class _Insisting:
