@@ -80,7 +80,8 @@ _PLAIN = frozenset(
         "values column higher high often frequently against compare comparison aged ages year years old older "
         "younger above beyond past exceed exceeds exceeding greater larger bigger longer later earlier "
         "smaller lower shorter equal equals word words sentence contain contains containing "
-        "showing plus as than any same like else everyone everything anything",
+        "showing plus as than any same like else everyone everything anything span spans spanning extend extends "
+        "run runs running then turn turns turned respectively corresponding given this these those there",
     )
 )
 """Besides those of the sentence: with these one can put it otherwise, and say nothing of one's own."""
