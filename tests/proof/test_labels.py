@@ -20,11 +20,11 @@ from errata.testing import World
 WHEN = "2026-01-01T00:00:00+00:00"
 
 
-def world() -> tuple[World, np.ndarray]:
+def world(apart: float = 4.0) -> tuple[World, np.ndarray]:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 3, 900)
     label = np.where(rng.random(900) < 0.1, (truth + rng.integers(1, 3, 900)) % 3, truth)
-    x = rng.standard_normal((900, 8)) + 4.0 * np.eye(8)[truth]
+    x = rng.standard_normal((900, 8)) + apart * np.eye(8)[truth]
     number = rng.random(900)
     predicted = np.where((number > 0.8) & (rng.random(900) < 0.6), (truth + 1) % 3, truth)
     levels = ("a", "b", "c")
@@ -65,6 +65,15 @@ def test_a_list_is_suspected_beside_what_is_tested(ran) -> None:
     assert wrong[members].mean() > 0.8
     assert members[evaluation.fold == 1].sum() == suspected.support.confirm > 10
     assert suspected.examples == suspected.rule.ids[:12]
+
+
+def test_nothing_is_promised_of_a_list_that_right_labels_would_fill_as_well() -> None:
+    evaluation = world(apart=1.0)[0].evaluation()
+    ids = tuple(evaluation.dataset.ids(evaluation.explore().rows[:5]))
+    asked = Slice(rule=Ids(ids, how={"seed": 1, "list": "given"}), claim=MISLABELLED)
+    (finding,) = confirm([asked], evaluation).findings
+    assert "cannot be told by flips planted here" in finding.evidence[0].words
+    assert "how many of them are wrong cannot be told" in describe(finding, evaluation, style="effect")
 
 
 def test_a_list_that_five_folds_ask_for_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,8 @@ def label_outcome(finding: Finding) -> str:
     expected = known.get("estimated precision")
     if expected is None or expected.value is None:
         return "nobody has looked at them yet"
+    if expected.interval is None:
+        return "how many of them are wrong cannot be told without looking at them"
     # Planted flips cannot tell a wrong label from a hard row: measured on reviews, the list was mostly of the latter.
     return (
         f"if wrong labels are random flips, about {100 * expected.value:.0f} % of them are wrong{_span(expected)}; "

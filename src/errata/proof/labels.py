@@ -15,6 +15,7 @@ from errata.core.evidence import Evidence, Examples, Statistic
 from errata.core.finding import Effect, Event, Finding, Status, Support
 from errata.core.ids import Ids
 from errata.core.slices import MISLABELLED, Rule, Slice
+from errata.ops.labels.noise import MOST_EXPLAINED, Estimate
 from errata.ops.labels.suspects import Suspects, suspects
 from errata.stats.intervals import clopper_pearson
 
@@ -90,10 +91,10 @@ def _evidence(found: Suspects | None, evaluation: Evaluation) -> tuple[Evidence,
         return ()
     estimate, count = found.estimate, len(found.rule)
     precision = Statistic(
-        name="estimated precision", value=estimate.precision, interval=(estimate.low, estimate.high), n=count,
-        words=f"If wrong labels are random flips, about {100 * estimate.precision:.0f} % of the {count} listed labels "
-        f"({100 * estimate.low:.0f} to {100 * estimate.high:.0f} %) are wrong, by comparison with flips planted here. "
-        "Rows that are hard or unusual look the same: only a review can tell them apart.",
+        name="estimated precision", value=estimate.precision, n=count,
+        interval=None if estimate.right > MOST_EXPLAINED else (estimate.low, estimate.high),
+        words=f"{_expected(estimate, count)} Rows that are hard or unusual look the same: only a review can tell them "
+        "apart.",
     )  # fmt: skip
     recall = Statistic(
         name="planted flips found", value=estimate.found, n=estimate.planted,
@@ -110,6 +111,20 @@ def _evidence(found: Suspects | None, evaluation: Evaluation) -> tuple[Evidence,
         for one, row, code in zip(found.rule.ids[:SHOWN], found.rows, found.suggested, strict=False)
     }
     return precision, recall, Examples(wrong=found.rule.ids[:SHOWN], right=(), values=values)
+
+
+def _expected(estimate: Estimate, count: int) -> str:
+    """How many of the listed labels are wrong."""
+    if estimate.right > MOST_EXPLAINED:
+        would = min(count, round(estimate.right * count))
+        return (
+            f"How many of the {count} listed labels are wrong cannot be told by flips planted here: {would} would be "
+            f"as doubtful if none were, which leaves about {100 * estimate.precision:.0f} %."
+        )
+    return (
+        f"If wrong labels are random flips, about {100 * estimate.precision:.0f} % of the {count} listed labels "
+        f"({100 * estimate.low:.0f} to {100 * estimate.high:.0f} %) are wrong, by comparison with flips planted here."
+    )
 
 
 def review_order(finding: Finding) -> tuple[str, ...]:

@@ -255,6 +255,8 @@ class Estimate:
     """What planted flips say of a list of suspects.
 
     precision  share of the list that is expected to be wrong, if wrong labels are like random flips; with `low`, `high`
+    right      how many rows would be as doubtful with no wrong label at all, as a share of the list; beyond one half
+               `precision` is no more than what they leave, and the share that is wrong may be larger
     found      share of the planted flips that the list would hold
     planted    how many flips were planted in all
     """
@@ -262,6 +264,7 @@ class Estimate:
     precision: float
     low: float
     high: float
+    right: float
     found: float
     planted: int
 
@@ -344,8 +347,8 @@ class FlipTrial:
         low, high = np.quantile(draws, [0.05, 0.95])
         at = precision(self)
         return Estimate(
-            precision=at, low=min(float(low), at), high=max(float(high), at), found=float(self.found(sizes)[0]),
-            planted=self.planted,
+            precision=at, low=min(float(low), at), high=max(float(high), at), right=right,
+            found=float(self.found(sizes)[0]), planted=self.planted,
         )  # fmt: skip
 
 
