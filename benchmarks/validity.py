@@ -58,6 +58,7 @@ class Run:
     false: int
     covered: int
     found: bool
+    in_class: bool
     published: int
     held_out: int
     seconds: float
@@ -84,6 +85,7 @@ class Row:
     held_out: int
     seconds: float
     made: str
+    in_class: int | None = None
 
 
 def main() -> None:
@@ -173,10 +175,16 @@ def judged(world: World, diagnosis: errata.Diagnosis, *, null_world: bool, secon
         tested=diagnosis.run.tested, confirmed=len(confirmed), false=sum(value <= 0.0 for value in truth),
         covered=sum(covers(finding, value) for finding, value in zip(confirmed, truth, strict=True)),
         found=any(overlap(inside, region) >= 0.5 for inside in members for region in regions),
+        in_class=any(_within(inside, region, confirm.view().stratum) for inside in members for region in regions),
         published=_false(reference[0], world, diagnosis, null_world),
         held_out=_false(reference[1], world, diagnosis, null_world),
         seconds=seconds,
     )  # fmt: skip
+
+
+def _within(inside: np.ndarray, region: np.ndarray, stratum: np.ndarray) -> bool:
+    """Whether a finding shares half of its rows with those of a region that are of the finding's own classes."""
+    return overlap(inside, region & np.isin(stratum, np.unique(stratum[inside]))) >= 0.5
 
 
 def _false(ids: Sequence[str], world: World, diagnosis: errata.Diagnosis, null_world: bool) -> int:
@@ -232,7 +240,8 @@ def gathered(world: str, ran: Sequence[Run], *, data: str, proof: str, rows: int
         discovery_rate=float(np.mean([run.false / max(1, run.confirmed) for run in ran])),
         covered=sum(run.covered for run in ran), found=sum(run.found for run in ran),
         published=sum(run.published > 0 for run in ran), held_out=sum(run.held_out > 0 for run in ran),
-        seconds=float(np.median([run.seconds for run in ran])), made=f"{time.strftime('%Y-%m-%d')}, {versions}",
+        in_class=sum(run.in_class for run in ran), seconds=float(np.median([run.seconds for run in ran])),
+        made=f"{time.strftime('%Y-%m-%d')}, {versions}",
     )  # fmt: skip
 
 
@@ -246,7 +255,7 @@ def share(part: int, whole: int) -> str:
 
 HEAD = (
     "world", "runs", "rows", "runs with a false report", "false-discovery rate", "intervals that cover", "slice found",
-    "alpha-investing, as published", "alpha-investing, held out", "tested", "seconds",
+    "in its class", "alpha-investing, as published", "alpha-investing, held out", "tested", "seconds",
 )  # fmt: skip
 
 
@@ -255,6 +264,7 @@ def line(row: Row) -> str:
     cells = (
         row.world, row.runs, f"{row.rows:,}", share(row.false_runs, row.runs), f"{100 * row.discovery_rate:.1f} %",
         share(row.covered, row.confirmed), share(row.found, row.runs) if row.world == REAL else "",
+        share(row.in_class, row.runs) if row.world == REAL and row.in_class is not None else "",
         share(row.published, row.runs), share(row.held_out, row.runs), f"{row.tested:.1f}", f"{row.seconds:.2f}",
     )  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"
@@ -269,8 +279,8 @@ def page(rows: Sequence[Row]) -> str:
         "are those of confirmed findings at their adjusted level: where there is nothing to find only false findings",
         "are confirmed, and their intervals seldom cover; over all runs their share stays below that of false reports.",
         "Alpha-investing: runs with a false report. Slice found: a confirmed finding shares half of its rows with it",
-        "(Jaccard); methods over embeddings work class by class, so that a slice of both classes comes in two halves,",
-        "of which neither counts.",
+        "(Jaccard). Methods over embeddings work class by class, so that a slice of both classes comes in two halves,",
+        "of which neither counts; in its class: with the slice's rows of the classes that the finding is of.",
     ]  # fmt: skip
     for data, proof in dict.fromkeys((row.data, row.proof) for row in rows):
         part = [row for row in rows if (row.data, row.proof) == (data, proof)]
