@@ -29,17 +29,14 @@ def test_what_is_kept_comes_back_under_its_name_alone(tmp_path: Path) -> None:
 
 
 def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
-    cache = Cache(tmp_path, most=3_000)
-    for at, name in enumerate("abc"):
+    cache = Cache(tmp_path)
+    for moment, name in enumerate("ab"):
         cache.put(name, numbers(200))
-        for file in cache.files:
-            os.utime(file, (at, at) if file.stat().st_mtime > 1e6 else None)
-    # Three files of about 1,000 bytes each fit barely or not; one that is used again outlives the others.
-    cache.get("a")
-    cache.put("d", numbers(200))
-    assert cache.size <= 3_000
-    assert cache.get("d") is not None
-    assert cache.get("a") is not None
+        os.utime(cache.files[-1], (moment, moment))
+    assert cache.get("a") is not None  # used again, and so the younger of the two
+    small = Cache(tmp_path, most=cache.size + 10)
+    small.put("c", numbers(200))
+    assert [small.get(name) is not None for name in "abc"] == [True, False, True]
 
 
 def test_nothing_larger_than_the_whole_is_kept(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 from errata.core.errors import UsageError, nearest
 from errata.core.evaluation import CONFIRM, Evaluation
 from errata.core.evidence import Caption, Comparison, Examples, Heatmap, Predicate, Rewording, Statistic
-from errata.describe.numbers import count, is_rate, listed, number, of_unit, percent, shown, unit_noun
+from errata.describe.numbers import clipped, count, is_rate, listed, number, of_unit, percent, shown, unit_noun
+from errata.describe.proofs import judged_rows
 from errata.report.commands import commands
 from errata.report.rows import find_rows, label_text, predicted_text, row_fold, value_text
 
@@ -51,9 +52,8 @@ def finding_text(run: Diagnosis, name: str) -> str:
         (finding.metric.name, f"{numbers.inside} inside, {numbers.outside} outside: {numbers.difference}"),
         ("interval", f"{numbers.interval} at {numbers.level}" if numbers.interval else "not known"),
         ("test", f"{finding.test or 'none'}, p {_p(finding.p_value)}, q {_p(finding.q_value)}"),
-        ("rows", (f"{count(finding.support.confirm)} by rules found without them, "
-                  f"{count(finding.support.explore)} by the rule shown" if finding.test == "cross-confirmation"
-                  else f"{count(finding.support.explore)} explore, {count(finding.support.confirm)} confirm")
+        ("rows", (judged_rows(finding)
+                  or f"{count(finding.support.explore)} explore, {count(finding.support.confirm)} confirm")
                  + (f", {count(finding.support.groups)} groups" if finding.support.groups is not None else "")),
         ("of all errors", percent(finding.share_of_errors) if finding.share_of_errors is not None else "not known"),
         ("proposed by", ", ".join(finding.proposed_by)),
@@ -210,7 +210,7 @@ def _listed(rows: Sequence[tuple[str, str]]) -> list[str]:
     width = min(width, MOST_NAME)
     lines: list[str] = []
     for full, text in rows:
-        name = full if len(full) <= MOST_NAME else full[: MOST_NAME - 1] + "…"
+        name = clipped(full, MOST_NAME)
         first, *rest = _wrapped(text, indent=width + 2) or [""]
         lines += [f"{name:<{width}}  {first.strip()}", *rest]
     return lines

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from errata.core.finding import Effect
 
 __all__ = [
-    "MINUS", "Shown", "count", "counted", "listed", "number", "of_unit", "percent", "points", "roundest", "shown",
-    "unit_noun",
+    "MINUS", "Shown", "clipped", "count", "counted", "listed", "number", "of_unit", "percent", "points", "roundest",
+    "shown", "unit_noun",
 ]  # fmt: skip
 
 MINUS = "−"
@@ -202,6 +202,11 @@ def listed(items: Sequence[str], *, last: str = "and", most: int | None = None) 
     if len(shown_items) < 2:
         return "".join(shown_items)
     return f"{', '.join(shown_items[:-1])} {last} {shown_items[-1]}"
+
+
+def clipped(text: str, most: int) -> str:
+    """A long text cut with a sign that it was."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def roundest(low: float, high: float, near: float) -> float:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from errata.core.diagnosis import Calibration, Planted, RunRecord
-from errata.describe.numbers import listed, percent, points
+from errata.core.finding import Finding
+from errata.describe.numbers import count, listed, percent, points
 
-__all__ = ["calibrated", "many_tests", "proof"]
+__all__ = ["calibrated", "judged_rows", "many_tests", "proof"]
 
 _PROOFS = {
     "split": "rules proposed on explore rows, tested on confirm rows",
@@ -28,6 +29,14 @@ def many_tests(run: RunRecord) -> str:
     if run.multiplicity == "maxt":
         return "the largest of all tests of a family, permuted together (Westfall-Young)"
     return f"{_ACCOUNTS.get(run.multiplicity, run.multiplicity)} within each family"
+
+
+def judged_rows(finding: Finding) -> str | None:
+    """Whose rows a cross-confirmed finding counts; None for another proof, whose rows explore or confirm."""
+    if finding.test != "cross-confirmation":
+        return None
+    support = finding.support
+    return f"{count(support.confirm)} by rules found without them, {count(support.explore)} by the rule shown"
 
 
 def calibrated(calibration: Calibration) -> str:

@@ -91,11 +91,12 @@ class Cache:
         return self.folder / (hashlib.blake2b(name.encode(), digest_size=16).hexdigest() + ".npz")
 
     def _trim(self) -> None:
-        files, size = self.files, self.size
-        for file in files:
+        sizes = {file: _size(file) for file in self.files}
+        size = sum(sizes.values())
+        for file, bytes_ in sizes.items():
             if size <= self.most:
                 break
-            size -= _size(file)
+            size -= bytes_
             file.unlink(missing_ok=True)
 
 

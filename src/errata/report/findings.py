@@ -9,7 +9,19 @@ from errata.core.diagnosis import Diagnosis
 from errata.core.evidence import Comparison, Examples, Heatmap, Predicate, Rewording, Statistic, TreePath
 from errata.core.finding import Finding
 from errata.core.rules import Where
-from errata.describe.numbers import UNKNOWN, count, counted, is_rate, listed, number, of_unit, percent, percents, shown
+from errata.describe.numbers import (
+    UNKNOWN,
+    clipped,
+    count,
+    counted,
+    is_rate,
+    listed,
+    number,
+    of_unit,
+    percent,
+    percents,
+    shown,
+)
 from errata.describe.sentences import Numbers, barely, numbers, sentence, title
 from errata.describe.wording import Wording, capitalised
 from errata.report.commands import Commands, commands
@@ -223,11 +235,6 @@ _WHY = {
     "suspected": "Suspected, not tested.",
     "undecided": "The data cannot tell.",
 }
-
-
-def clipped(text: str, most: int) -> str:
-    """A long text cut with a sign that it was."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def p_text(p: float | None) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from errata.core.dataset import Dataset
 from errata.core.errors import ErrataError
-from errata.report.findings import clipped
+from errata.describe.numbers import clipped
 from errata.report.page import environment
 from errata.report.thumbnails import data_uri
 

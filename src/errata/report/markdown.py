@@ -11,12 +11,12 @@ from errata.core.evidence import Comparison, Examples, Predicate
 from errata.core.finding import Finding
 from errata.core.rules import Where
 from errata.describe.leading import leading_findings
-from errata.describe.numbers import count, is_rate, of_unit, percent, unit_noun
+from errata.describe.numbers import clipped, count, is_rate, of_unit, percent, unit_noun
 from errata.describe.sentences import looked, sentence, title, verdict
 from errata.describe.wording import capitalised
 from errata.report.commands import commands, repeat
 from errata.report.examples import text_of
-from errata.report.findings import clipped, lean_view, remaining_of, statistics_of, strata_of
+from errata.report.findings import lean_view, remaining_of, statistics_of, strata_of
 from errata.report.rows import value_text
 from errata.report.runs import OPEN, facts_of
 from errata.report.words import phrases_text, reworded_of

@@ -15,11 +15,12 @@ from errata.core.evaluation import CONFIRM, EXPLORE, FOLDS, SEALED, Evaluation
 from errata.core.evidence import Examples
 from errata.core.finding import Finding
 from errata.describe.leading import leading_findings
-from errata.describe.numbers import count, counted, is_rate, listed, number, percent, unit_noun
+from errata.describe.numbers import clipped, count, counted, is_rate, listed, number, percent, unit_noun
+from errata.describe.proofs import judged_rows
 from errata.describe.sentences import looked, sentence, title, verdict
 from errata.report.examples import Album, Side, side_of, text_of
 from errata.report.figures import Bars, bars, bars_scale
-from errata.report.findings import clipped, p_text
+from errata.report.findings import p_text
 from errata.report.page import environment
 from errata.report.rows import value_text
 from errata.report.runs import Fact
@@ -125,9 +126,7 @@ def finding_html(finding: Finding) -> str:
         side=_NO_ROWS,
     )
     support = finding.support
-    rows = f"{count(support.explore)} to explore, {count(support.confirm)} to confirm"
-    if finding.test == "cross-confirmation":
-        rows = f"{count(support.confirm)} by rules found without them, {count(support.explore)} by the rule shown"
+    rows = judged_rows(finding) or f"{count(support.explore)} to explore, {count(support.confirm)} to confirm"
     if support.groups is not None:
         rows += f", in {counted(support.groups, 'group')}"
     tested = "" if finding.test is None else f"{finding.test}, compared with {finding.baseline}"

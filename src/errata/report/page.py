@@ -14,8 +14,8 @@ from typing import Any
 from errata import __version__
 from errata.core.diagnosis import Diagnosis
 from errata.core.errors import CannotRunError, UsageError
+from errata.describe.numbers import clipped
 from errata.describe.wording import capitalised
-from errata.report.findings import clipped
 from errata.report.runs import Detail, RunView, run_view
 
 __all__ = ["MOST_BYTES", "report_html", "write_report"]

@@ -11,7 +11,7 @@ import numpy as np
 from errata.core.columns import Column, Level
 from errata.core.dataset import Dataset
 from errata.core.evaluation import FOLDS, LEFT_OUT, Evaluation
-from errata.describe.numbers import count, number
+from errata.describe.numbers import clipped, count, number
 
 __all__ = ["Shown", "find_rows", "label_text", "predicted_text", "row_fold", "value_text"]
 
@@ -141,7 +141,7 @@ def value_text(value: Level | None, *, most: int = MOST_CHARACTERS) -> str:
             return value_text(int(value))
         return number(value, digits=4)
     text = str(value)
-    return _visible(text if len(text) <= most else text[: most - 1] + "…")
+    return _visible(clipped(text, most))
 
 
 def _visible(text: str) -> str:

@@ -7,12 +7,11 @@ from typing import Any
 from errata.core.diagnosis import Diagnosis
 from errata.core.finding import Finding
 from errata.describe.leading import confirmed_groups, leading_findings
-from errata.describe.numbers import counted, of_unit, percent, unit_noun
+from errata.describe.numbers import clipped, counted, of_unit, percent, unit_noun
 from errata.describe.proofs import calibrated
 from errata.describe.sentences import barely, looked, numbers, title, verdict
 from errata.describe.wording import capitalised
 from errata.report.commands import folder_of
-from errata.report.findings import clipped
 from errata.report.splits import splits_of
 
 __all__ = ["plain_summary", "summary"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from errata.core.evidence import Caption, Rewording
 from errata.core.finding import Finding
-from errata.describe.numbers import percent
+from errata.describe.numbers import clipped, percent
 
 __all__ = ["Phrase", "Word", "phrases_of", "phrases_text", "reworded_of", "words_of"]
 
@@ -38,7 +38,7 @@ def words_of(finding: Finding) -> tuple[Word, ...]:
     """Caption: the clearest words first."""
     return tuple(
         Word(
-            text=_word(str(mark.get("text"))), inside=percent(_number(mark.get("inside"))),
+            text=clipped(str(mark.get("text")), LONGEST), inside=percent(_number(mark.get("inside"))),
             outside=percent(_number(mark.get("outside"))), score=f"{_number(mark.get('score')):.1f}",
         )
         for item in finding.evidence if isinstance(item, Caption) and item.of == "texts" for mark in item.words
@@ -64,11 +64,6 @@ def phrases_text(finding: Finding) -> str:
 def reworded_of(finding: Finding) -> tuple[Rewording, ...]:
     """Rewording: the sentence as a language model put it."""
     return tuple(item for item in finding.evidence if isinstance(item, Rewording))
-
-
-def _word(text: str) -> str:
-    """A word on one line of a table, whatever stood in the data."""
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def _number(value: object) -> float:
